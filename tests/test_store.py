@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 
 from evalkit.errors import UsageError
+from evalkit.keys import hide
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.store import FORMAT, OUTCOMES, Cell, Row, Store
 from evalkit.runfile.tallies import count_details, usage
+from evalkit.runfile.writer import Writer
 from evalkit.samples import JSON, Sample, ToolCall
 from tests.edited import edited
 from tests.specs import cell_spec, metric_spec
@@ -459,3 +461,20 @@ def test_what_is_not_committed_is_not_seen(store: Store, cell: Cell, file: Path)
     store.commit()
     assert reader.response(key, 0) == Response("4")
     reader.close()
+
+
+def test_a_key_is_looked_for_in_each_text_of_a_row_and_not_across_them(tmp_path: Path) -> None:
+    hide("Zz9-key-of-a-row-0123456789", "ROW_KEY")
+    with contextlib.closing(Writer.create(tmp_path / "r.db")) as db:
+        db.execute("CREATE TABLE t (a, b, c)")
+        db.execute(
+            "INSERT INTO t VALUES (?, ?, ?)",
+            ("Zz9-key-of-", "a-row-0123456789 Zz9-key-of-a-row-0123456789", 7),
+        )
+        db.executemany(
+            "INSERT INTO t VALUES (?, ?, ?)", [("Zz9-key-of-", "a-row-", b"Zz9-key-of-a-row-0123456789")]
+        )
+        assert db.execute("SELECT * FROM t").fetchall() == [
+            ("Zz9-key-of-", "[ROW_KEY] [ROW_KEY]", 7),
+            ("Zz9-key-of-", "a-row-", b"Zz9-key-of-a-row-0123456789"),
+        ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from typing import Protocol as Shape
@@ -97,7 +96,7 @@ class SampleContext:
         self._encoded: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
         self._turns: dict[tuple[bytes, int], Turn | None] = {}
         self._first: set[bytes] = set()
-        self._tools: Counter[tuple[str, str, int]] = Counter()
+        self._tools: dict[tuple[str, str, int], int] = {}
         self._others: dict[str, SampleContext] = {}
 
     @property
@@ -205,7 +204,7 @@ class SampleContext:
         return (await self._ask(request, draw)).prompt_logprobs
 
     async def tool(self, name: str, argument: str, run: RunTool, *, draw: int = 0) -> str:
-        nth = self._tools[name, argument, draw] = self._tools[name, argument, draw] + 1
+        nth = self._tools[name, argument, draw] = self._tools.get((name, argument, draw), 0) + 1
         body = orjson.dumps(
             {
                 "api": "tool",

@@ -20,9 +20,13 @@ class Signs:
 
     def add(self, cell: Cell, response: Response) -> None:
         if response.signs or response.tokens:
-            found = self._found.setdefault(cell.id, Counter())
-            found.update(response.signs)
-            found.update({(TOKENS, kind): tokens for kind, tokens in response.tokens})
+            found = self._found.get(cell.id)
+            if found is None:
+                found = self._found[cell.id] = Counter()
+            for sign in response.signs:
+                found[sign] += 1
+            for kind, tokens in response.tokens:
+                found[TOKENS, kind] += tokens
 
     def write(self) -> None:
         """Adds the counts to those of the run file. The caller commits."""

@@ -48,12 +48,12 @@ class Flights:
         try:
             if not paid:
                 return await work
-            task = asyncio.ensure_future(work)
-            task.add_done_callback(_retrieved)
+            task = asyncio.create_task(work)
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
                 if not task.done():
+                    task.add_done_callback(_retrieved)
                     self._left.add(task)
                 raise
         finally:

@@ -335,6 +335,8 @@ class Lanes:
         """The least loaded lane that admits a request now. It scans all lanes, and that for each request."""
         if self._full:
             return None
+        if len(self._lanes) == 1:
+            return self._lanes[0] if self._lanes[0].free else None
         free = [lane for lane in self._lanes if lane.free]
         if avoided and any(lane not in avoided and not lane.held for lane in self._lanes):
             free = [lane for lane in free if lane not in avoided]
@@ -342,6 +344,8 @@ class Lanes:
 
     def _admit(self) -> None:
         """Gives free lanes to the requests that wait, in their order."""
+        if not self._waiting:
+            return
         kept: deque[_Waiting] = deque()
         while self._waiting:
             waiting = self._waiting.popleft()

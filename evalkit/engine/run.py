@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
 from evalkit.engine.client import ModelClient, Stopped
 from evalkit.engine.clients import land, listen, make_client, tell_waits
+from evalkit.engine.collector import rare_collections
 from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.corpus import complete
@@ -155,21 +155,20 @@ async def execute(
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     telling = asyncio.create_task(tell_waits(clients, progress, options.retry.second))
     stored = True
-    gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:
-        for planned in plan.cells:
-            cell = cells[planned.task.name, planned.protocol.name, planned.role]
-            # A shard has a part of the validation samples: the threshold is chosen when it is merged.
-            if planned.protocol.calibrated and not planned.role and plan.shard is None:
-                planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
-            await _CellRun(planned, cell, client, progress, judges, plan.shard).execute()
-            if options.verify and not planned.role:
-                note_verification(store, cell)
+        with rare_collections():
+            for planned in plan.cells:
+                cell = cells[planned.task.name, planned.protocol.name, planned.role]
+                # A shard has a part of the validation samples: the threshold is chosen when it is merged.
+                if planned.protocol.calibrated and not planned.role and plan.shard is None:
+                    planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
+                await _CellRun(planned, cell, client, progress, judges, plan.shard).execute()
+                if options.verify and not planned.role:
+                    note_verification(store, cell)
     except StorageError:
         stored = False
         raise
     finally:
-        gc.unfreeze()
         telling.cancel()
         await land(clients, progress, stored=stored)
         budget.tell(progress)

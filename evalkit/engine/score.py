@@ -32,11 +32,11 @@ class Graded:
 
     @property
     def correct(self) -> tuple[bool, ...]:
-        return tuple(verdict.correct for verdict in self.verdicts)
+        return tuple([verdict.correct for verdict in self.verdicts])
 
     @property
     def credit(self) -> tuple[float, ...]:
-        return tuple(verdict.worth for verdict in self.verdicts)
+        return tuple([verdict.worth for verdict in self.verdicts])
 
     @property
     def values(self) -> tuple[Mapping[str, float] | None, ...]:
@@ -51,7 +51,7 @@ class Graded:
         Otherwise it is the most frequent kind among the other answers: `refused` by the endpoint, cut at
         max_tokens (`truncated`), without an answer (`unparsable`), or `wrong`; that order breaks ties.
         """
-        if 2 * sum(self.correct) >= len(self.correct):
+        if 2 * sum(self.correct) >= len(self.verdicts):
             return "correct"
         kinds = [_kind(f) for f, v in zip(self.finals, self.verdicts, strict=True) if not v.correct]
         return max((*_KINDS, "wrong"), key=kinds.count)
@@ -151,13 +151,14 @@ async def score(
         for name, finals in answer.branches.items()
     }
     others = {**variants, **branches}
+    every = {"": headline, **others}
     scored = Scored(
         answer,
         headline.correct,
-        tuple(verdict.reason for verdict in headline.verdicts),
+        tuple([verdict.reason for verdict in headline.verdicts]),
         {name: graded.correct for name, graded in others.items()},
-        {name: graded.credit for name, graded in {"": headline, **others}.items()},
-        {name: graded.values for name, graded in {"": headline, **others}.items()},
+        {name: graded.credit for name, graded in every.items()},
+        {name: graded.values for name, graded in every.items()},
     )
     found: dict[int, tuple[float, ...]] = {}
     statistics: tuple[float, ...] = ()
@@ -226,7 +227,9 @@ async def _verdict(scorer: Scorer, final: Final, sample: Sample, judging: Judgin
             found = scorer.score(final.value, sample, judging)
         else:
             found = scorer(final.value, sample)
-        return _plain(await found if inspect.isawaitable(found) else found)
+        if not isinstance(found, Verdict) and inspect.isawaitable(found):
+            found = await found
+        return _plain(found)
     except BoundaryError:
         raise
     except FAULTS as error:

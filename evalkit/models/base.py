@@ -137,7 +137,15 @@ class Request:
             return ()
         if isinstance(self.prompt, Speech):
             return (self.prompt.audio,)
-        return tuple(part for message in self.prompt for part in message.parts if not isinstance(part, str))
+        return tuple(
+            [
+                part
+                for message in self.prompt
+                if not isinstance(message.content, str)
+                for part in message.content
+                if not isinstance(part, str)
+            ]
+        )
 
     def body(self) -> dict[str, JSON]:
         """The request as plain JSON without `seed` and `n`, which is what is stored and hashed."""

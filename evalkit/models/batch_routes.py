@@ -12,11 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard
 
-import orjson
-
 from evalkit.errors import ProviderError
 from evalkit.models.base import Model, Request, Response
-from evalkit.models.bodies import one_line
+from evalkit.models.bodies import object_of, one_line
 from evalkit.models.http import Endpoint
 from evalkit.models.http_model import Posting
 from evalkit.samples import JSON
@@ -130,7 +128,7 @@ async def document(
 
     timeout = _timeout(endpoint)
     async with endpoint.exchange(method, route, data, headers, params=query, timeout=timeout) as answer:
-        found = await read_body(answer.content, _object)
+        found = await read_body(answer.content, object_of)
     if found is None:
         raise ProviderError(f"{endpoint.base_url}/{route} returned no JSON object", retryable=True)
     return found
@@ -165,10 +163,10 @@ async def lines(endpoint: Endpoint, route: str) -> AsyncGenerator[dict[str, Any]
             if more:
                 *whole, last = more
                 for line in (b"".join(parts), *whole):
-                    if (found := _object(line)) is not None:
+                    if (found := object_of(line)) is not None:
                         yield found
                 parts, size = [last], len(last)
-        if (found := _object(b"".join(parts))) is not None:
+        if (found := object_of(b"".join(parts))) is not None:
             yield found
 
 
@@ -179,14 +177,6 @@ def _timeout(endpoint: Endpoint) -> Any:
     from evalkit.models.connections import CONNECT
 
     return aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=endpoint.timeout)
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def identifier(value: object, what: str) -> str:

@@ -33,13 +33,18 @@ def count(value: Any) -> int | None:
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object that a response is. Raises `ProviderError`."""
+    if (found := object_of(body)) is None:
+        raise ProviderError("the response is not a JSON object")
+    return found
+
+
+def object_of(body: bytes) -> dict[str, Any] | None:
+    """The JSON object that `body` is; None if it is none."""
     try:
         found = orjson.loads(body)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise ProviderError("the response is not a JSON object")
-    return found
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def error_message(body: bytes) -> str:

@@ -35,7 +35,7 @@ def without_marks(text: str, asked: Callable[[str], bool]) -> tuple[str, str]:
     What the prompt has is spoken of, so it stays.
     """
     found = ""
-    if "<" not in text and "[" not in text:
+    if not _may_have_mark(text):
         return text, found
     for box in _BOXES:
         if box in text and not asked(box):
@@ -49,6 +49,8 @@ def without_marks(text: str, asked: Callable[[str], bool]) -> tuple[str, str]:
 
 def one_turn(text: str, asked: Callable[[str], bool]) -> tuple[str, str]:
     """(text up to the first mark that ends a turn, that mark or ""). A mark in quotes is spoken of."""
+    if not _may_have_mark(text):
+        return text, ""
     for mark in _END.finditer(text):
         quote = text[mark.start() - 1 : mark.start()]
         quoted = quote and quote in "`'\"" and text.startswith(quote, mark.end())
@@ -56,3 +58,7 @@ def one_turn(text: str, asked: Callable[[str], bool]) -> tuple[str, str]:
         if not (quoted or struck or asked(mark[0])):
             return text[: mark.start()], mark[0]
     return text, ""
+
+
+def _may_have_mark(text: str) -> bool:
+    return "<" in text or "[" in text

@@ -266,6 +266,7 @@ class Endpoint:
         return ProviderError(f"{self.base_url}: {why}", fatal=True, hint=hint)
 
     def _goes_through_proxy(self) -> bool:
+        """Whether requests may go through a proxy of the environment; those to this machine never do."""
         from urllib.request import getproxies, proxy_bypass
 
         return not (self._address.is_local or proxy_bypass(self._address.host)) and bool(getproxies())
@@ -288,7 +289,8 @@ class Endpoint:
                 timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT, ceil_threshold=_EXACT),
                 max_line_size=_LONGEST_HEADER,  # policies and cookies of gateways exceed aiohttp's 8 kB
                 max_field_size=_LONGEST_HEADER,
-                trust_env=not self._address.is_local,  # proxies, but not for this machine
+                # Only for a proxy: it looks for one and into ~/.netrc before each request, in two threads.
+                trust_env=self._goes_through_proxy(),
                 auto_decompress=True,
             )
         return self._session

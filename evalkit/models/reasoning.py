@@ -42,10 +42,13 @@ MARKS = (
     Marks("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", words=True),  # Apriel
 )
 
+_IN_WORDS = [marks for marks in MARKS if marks.words]
 _OPENERS = {marks.opener.lower() for marks in MARKS}
 _MARK = re.compile(
     "|".join(re.escape(mark) for marks in MARKS if not marks.words for mark in marks[:2]), re.IGNORECASE
 )
+_FIRSTS = {mark[0] for marks in MARKS if not marks.words for mark in marks[:2]}
+"""The characters that marks begin with: a text without them has none, which is seen in no time."""
 _QUOTES = ("`", '"', "'")
 _WRAPPERS = (
     ("<answer>", "</answer>"),  # Hunyuan
@@ -96,8 +99,8 @@ def split_reasoning(text: str, asked: Callable[[str], bool] = lambda mark: False
 
 def _in_words(text: str) -> Split | None:
     begun = text.lstrip()
-    for marks in MARKS:
-        if marks.words and begun.lower().startswith(marks.opener.lower()):
+    for marks in _IN_WORDS:
+        if begun[: len(marks.opener)].lower() == marks.opener.lower():
             rest = begun[len(marks.opener) :]
             found = re.search(re.escape(marks.closer), rest, re.IGNORECASE)
             if found is None:
@@ -107,6 +110,8 @@ def _in_words(text: str) -> Split | None:
 
 
 def _blocks(text: str) -> Split:
+    if not any(first in text for first in _FIRSTS):
+        return Split(text)
     answer, reasoning, at, opened = "", list[str](), 0, -1
     for mark in _MARK.finditer(text):
         opens = mark[0].lower() in _OPENERS

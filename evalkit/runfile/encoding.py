@@ -264,7 +264,7 @@ def sample_columns(sample: Sample) -> tuple[str, ...]:
 
 
 def _sample_columns(sample: Sample) -> tuple[str, ...]:
-    if not isinstance(sample.meta, Mapping):
+    if not isinstance(sample.meta, (dict, Mapping)):  # the usual class first: asking an ABC takes longer
         raise SampleError(f"meta must be a dict, not {type(sample.meta).__name__}")
     try:
         meta = dump(dict(sample.meta), "meta")
@@ -334,7 +334,7 @@ def _texts(values: object, where: str) -> str:
         return "[]"
     if isinstance(values, str):
         raise SampleError(f"{where} must be a tuple of texts, not one text")
-    if not isinstance(values, Sequence):
+    if not isinstance(values, (tuple, Sequence)):
         raise SampleError(f"{where} must be a tuple of texts, not {type(values).__name__}")
     return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])
 

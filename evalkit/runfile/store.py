@@ -47,6 +47,12 @@ from evalkit.samples import JSON, plain_text
 __all__ = ["ANSWERED", "FORMAT", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 
 
+_STORED = (
+    f"SELECT id, {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
+    "WHERE key = ? AND draw = ?"
+)
+
+
 class Store:
     """An open run file, until `close` or the end of `with Store.open(path) as store:`.
 
@@ -216,11 +222,7 @@ class Store:
 
     def response(self, key: bytes, draw: int) -> Response | None:
         """Returns the stored response to a request's draw, or None."""
-        found = self._db.execute(
-            f"SELECT id, {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
-            "WHERE key = ? AND draw = ?",
-            (key, draw),
-        ).fetchone()
+        found = self._db.execute(_STORED, (key, draw)).fetchone()
         return found and media_tables.with_made(self._db, found[0], draw, response_of(found[1:]))
 
     def add_response(

@@ -12,6 +12,7 @@ from evalkit.scoring.numeral import LONGEST, plain
 _STRICT = re.compile(r"The answer is (-?[0-9.,]+)")
 _NUMBER = re.compile(
     r"""
+    (?=[-.\d$€£¥₹₩₽₺₫₦₱฿₪¢])             # what a number begins with: a place without it is left at once
     (?P<part>(?<=/))?                    # the 25 of 12/25/2024
     (?P<sign>(?<![\w.)\]}%])-)?          # a minus after a digit, a word or a bracket is an operator
     (?:[$€£¥₹₩₽₺₫₦₱฿₪¢]\s?(?P<inner>-)?)?   # $-5

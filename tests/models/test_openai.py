@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ProviderError, UsageError
+from evalkit.keys import PROXIES
+from evalkit.models.address import Address
 from evalkit.models.base import Finish, Request, Response
 from evalkit.models.openai import OPENAI, OpenAIModel
 from evalkit.models.reading import parse
@@ -151,6 +153,31 @@ def test_a_proxy_is_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
         assert ask(server.url, ASKED)[0].text == "directly"
         assert ask("http://elsewhere.invalid/v1", ASKED)[0].text == "by proxy"
+
+
+def test_a_login_of_netrc_is_not_sent_in_place_of_the_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logins = tmp_path / "netrc"
+    logins.write_text("default login me password mine-alone-2931\n")
+    logins.chmod(0o600)
+    for name, value in {"NETRC": str(logins), "OPENAI_API_KEY": "sk-the-key-4711"}.items():
+        monkeypatch.setenv(name, value)
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Address, "is_local", False)  # as an endpoint elsewhere, which is really asked here
+    with OpenAIServer(lambda *_: "answered") as server:
+        assert ask(server.url, ASKED)[0].text == "answered"
+    assert [one.headers["Authorization"] for one in server.requests] == ["Bearer sk-the-key-4711"]
+
+
+def test_no_proxy_is_asked_for_a_name_that_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenAIServer(lambda *_: "by proxy") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        monkeypatch.setenv("no_proxy", "elsewhere.invalid")
+        with pytest.raises(ProviderError, match=r"elsewhere\.invalid"):
+            ask("http://elsewhere.invalid/v1", ASKED)
+    assert not proxy.requests
 
 
 def test_an_answer_of_vllm_is_read() -> None:
