@@ -30,8 +30,11 @@ def render(
     browser: Browser | None,
     cards: Sequence[Card],
     runs: Sequence[RunCard],
+    home: str = "",
 ) -> str:
-    """The whole file. Every text is escaped, except evalkit's own code and base64."""
+    """The whole file. `home`: the address of the page that lists all runs, "" if there is none. Every
+    text is escaped, except evalkit's own code and base64.
+    """
     return filled(
         "page.html.j2",
         styles=("page.css",),
@@ -43,6 +46,7 @@ def render(
         browser=browser,
         cards=cards,
         runs=runs,
+        home=home,
     )
 
 
