@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from evalkit.compare.runs import compare, flips_of
 from evalkit.compare.verdicts import Benchmark, Flip
 from evalkit.errors import UsageError
 from evalkit.exports.shared import opened
-from evalkit.report.comparison import comparison_table, flip_text, rows, texts
+from evalkit.report.comparison import comparison_table, conclusion, flip_text, rows, texts
 from evalkit.report.tabular import Tabular
 from evalkit.runfile.records import Cell, Occurrence, occurrences
 from evalkit.runfile.store import Store
@@ -66,9 +67,10 @@ class FlippedOf:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The gate's table of two runs, its exit code, and the samples that changed."""
+    """The gate's table of two runs, its last sentence, its exit code, and the samples that changed."""
 
     table: Tabular
+    conclusion: str
     exit_code: int
     flips: tuple[FlippedOf, ...]
 
@@ -101,7 +103,8 @@ def compared(base: Run, head: Run) -> Compared:
             for store in (before, after)
         ]
         return Compared(
-            comparison_table(comparison),
+            dataclasses.replace(comparison_table(comparison), conclusion=None),
+            conclusion(comparison),
             comparison.exit_code,
             tuple(
                 _flipped(one, (before, sides[0][one.key]), (after, sides[1][one.key]))

@@ -25,6 +25,7 @@ from evalkit.site.tables import (
     matrix_table,
     run_href,
     runs_table,
+    shown_name,
 )
 
 if TYPE_CHECKING:
@@ -100,13 +101,14 @@ def compare_page(folder: RunFolder, base: str, head: str, *, live: bool = False)
     ]
     return _page(
         "compare.html.j2",
-        title=f"{_called(after)} against {_called(before)}",
+        title=f"{shown_name(after)} against {shown_name(before)}",
         root=_ROOT,
         sections=[("verdict", "Verdict"), *([("flips", "Changed samples")] if flips else [])],
-        base=_link(_called(before), run_href(before, _ROOT)),
-        head=_link(_called(after), run_href(after, _ROOT)),
+        base=_link(shown_name(before), run_href(before, _ROOT)),
+        head=_link(shown_name(after), run_href(after, _ROOT)),
         side_by_side=f"{_ROOT}runs/{base}+{head}.html" if live else "",
         table=cleaned(found.table) if found else None,
+        conclusion=found.conclusion if found else "",
         exit_code=found.exit_code if found else None,
         error=printable(error),
         flips=flips,
@@ -115,7 +117,7 @@ def compare_page(folder: RunFolder, base: str, head: str, *, live: bool = False)
 
 def error_page(run: Run, error: str) -> str:
     """The page of a run of which no report can be made, with the reason."""
-    return _page("error.html.j2", title=_called(run), root=_ROOT, sections=(), error=printable(error))
+    return _page("error.html.j2", title=shown_name(run), root=_ROOT, sections=(), error=printable(error))
 
 
 def _page(template: str, *, title: str, live: bool = False, **values: object) -> str:
@@ -130,10 +132,6 @@ def _page(template: str, *, title: str, live: bool = False, **values: object) ->
         browser=None,
         **values,
     )
-
-
-def _called(run: Run) -> str:
-    return f"{run.contents.model} ({run.file})"
 
 
 def _link(text: str, href: str) -> TabularCell:

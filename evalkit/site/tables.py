@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from evalkit.report.charts.texts import shown as shortened
 from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow, cleaned
 from evalkit.report.tabulate import outcome_shares
@@ -21,6 +22,20 @@ SIDE_BY_SIDE = 8
 _NONE = TabularCell("—", "empty")
 
 
+class _Notes:
+    """The notes of a table, each once, and the numbers by which cells refer to them."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def marks(self, one: Headline) -> tuple[int, ...]:
+        return tuple(self._numbers.setdefault(note, len(self._numbers) + 1) for note in one.notes)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self._numbers)
+
+
 def run_href(run: Run, root: str = "") -> str:
     """The address of a run's page, from a page whose index is at `root`."""
     return f"{root}runs/{run.name}.html"
@@ -32,6 +47,11 @@ def benchmark_href(task: str, root: str = "") -> str:
 
 def compare_href(base: Run, head: Run, root: str = "") -> str:
     return f"{root}compare/{base.name}...{head.name}.html"
+
+
+def shown_name(run: Run) -> str:
+    """A run's model and file on one short line, for headings."""
+    return f"{shortened(run.contents.model)} ({shortened(run.file)})"
 
 
 def began_text(run: Run) -> str:
@@ -91,7 +111,7 @@ def matrix_table(runs: Sequence[Run]) -> Tabular | None:
     keys = {key for run in shown for key, one in run.headlines.items() if one.finished is not None}
     if not keys:
         return None
-    rows = []
+    rows, notes = [], _Notes()
     for key in sorted(keys, key=lambda key: (natural(key[0]), natural(key[1]))):
         found = [
             one if (one := run.headlines.get(key)) and one.finished is not None else None for run in shown
@@ -99,12 +119,13 @@ def matrix_table(runs: Sequence[Run]) -> Tabular | None:
         several = len({one.signature for one in found if one}) > 1
         first = next(one for one in found if one)
         label = TabularCell(":".join(key), lines=(_metric(first),), href=benchmark_href(key[0]))
-        rows.append(TabularRow((label, *(_value(one, several) for one in found))))
+        rows.append(TabularRow((label, *(_value(one, several, notes) for one in found))))
     return cleaned(
         Tabular(
             "Benchmarks by run",
-            (Column("benchmark"), *(Column(f"{run.contents.model} ({run.file})", "run") for run in shown)),
+            (Column("benchmark"), *(Column(shown_name(run), "run") for run in shown)),
             tuple(rows),
+            notes=notes.texts,
             remarks=("Figures with different signatures (sig) are not comparable with each other.",)
             if any("sig " in line for row in rows for cell in row.cells for line in cell.lines)
             else (),
@@ -112,11 +133,11 @@ def matrix_table(runs: Sequence[Run]) -> Tabular | None:
     )
 
 
-def _value(one: Headline | None, several: bool) -> TabularCell:
+def _value(one: Headline | None, several: bool, notes: _Notes) -> TabularCell:
     if one is None:
         return _NONE
-    lines = (_interval(one.figure, one), *([f"sig {one.signature}"] if several else []), *one.notes)
-    return TabularCell(value_text(one), "run", lines=tuple(filter(None, lines)))
+    lines = (_interval(one.figure, one), *([f"sig {one.signature}"] if several else []))
+    return TabularCell(value_text(one), "run", lines=tuple(filter(None, lines)), marks=notes.marks(one))
 
 
 def _metric(one: Headline) -> str:
@@ -146,7 +167,7 @@ def _history_row(line: Line, found: Mapping[tuple[str, str], Changes], root: str
     interval = _interval(last.figure, last)
     latest = TabularCell(
         value_text(last),
-        lines=tuple(filter(None, (interval, run.contents.model, began_text(run)))),
+        lines=tuple(filter(None, (interval, shortened(run.contents.model), began_text(run)))),
         href=run_href(run, root),
     )
     return TabularRow((label, TabularCell(str(len(line.points))), latest, *_changed(line, found, root)))
@@ -158,7 +179,7 @@ def _changed(
     if line.before_last is None:
         return _NONE, _NONE
     base, head = line.before_last
-    href, before = compare_href(base, head, root), f"against {base.contents.model} ({base.file})"
+    href, before = compare_href(base, head, root), f"against {shown_name(base)}"
     changes = found.get((base.name, head.name))
     if changes is None:
         return TabularCell("compare", lines=(before,), href=href), _NONE
@@ -172,20 +193,19 @@ def figures_table(title: str, points: Sequence[Point], root: str) -> Tabular:
     """The figures of one benchmark in several runs, the newest first."""
     headings = ("run", "model", "began (UTC)", "value", "95 % interval", "n", "outcomes")
     kinds = {"value": "run", "n": "number"}
-    rows = []
+    rows, notes = [], _Notes()
     for point in reversed(points):
         run, one = point.run, point.headline
-        notes = (
-            *([one.label.removeprefix(one.protocol).strip()] if one.label != one.protocol else []),
-            *one.notes,
-        )
+        changed = one.label.removeprefix(one.protocol).strip()
         rows.append(
             TabularRow(
                 (
                     TabularCell(run.file, href=f"{run_href(run, root)}"),
                     TabularCell(run.contents.model),
                     TabularCell(began_text(run)),
-                    TabularCell(value_text(one), "run", lines=notes),
+                    TabularCell(
+                        value_text(one), "run", lines=(changed,) if changed else (), marks=notes.marks(one)
+                    ),
                     TabularCell(_interval(one.figure, one) or "—"),
                     TabularCell(f"{one.figure.n:,}" if one.figure else "—"),
                     TabularCell(outcome_shares(one.outcomes)),
@@ -193,7 +213,7 @@ def figures_table(title: str, points: Sequence[Point], root: str) -> Tabular:
             )
         )
     columns = tuple(Column(text, kinds.get(text, "text")) for text in headings)  # type: ignore[arg-type]
-    return cleaned(Tabular(title, columns, tuple(rows)))
+    return cleaned(Tabular(title, columns, tuple(rows), notes=notes.texts))
 
 
 def groups_table(points: Sequence[Point], root: str) -> Tabular | None:
@@ -205,7 +225,7 @@ def groups_table(points: Sequence[Point], root: str) -> Tabular | None:
     rows = (
         TabularRow((TabularCell(name), *(_group(point.headline, name) for point in shown))) for name in names
     )
-    columns = (Column(f"{one.run.contents.model} ({one.run.file})", "run") for one in shown)
+    columns = (Column(shown_name(one.run), "run") for one in shown)
     return cleaned(Tabular("Figures by group", (Column("group"), *columns), tuple(rows)))
 
 
