@@ -233,6 +233,7 @@ def _page(
     found, calibrated = courses(table, grids), reliabilities(stores, table, grids)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
+        from evalkit.report.checkpoints import progresses
 
         of_paper = parted(paper)[0] if paper else ""
         drawn = charts(
@@ -244,6 +245,7 @@ def _page(
             prices=wanted.prices,
             courses=found,
             calibration=calibrated,
+            progress=progresses(stores, table, grids),
         )
     return to_html(
         stores,
