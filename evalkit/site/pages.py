@@ -14,6 +14,7 @@ from evalkit.benchmark.described import description
 from evalkit.errors import UsageError, unknown
 from evalkit.report.html.page import filled
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow, cleaned, printable
+from evalkit.site.charts import history_charts
 from evalkit.site.compared import Changes, Flipped, FlippedOf, changes, compared
 from evalkit.site.folder import Run, RunFolder
 from evalkit.site.history import Line, Point, lines_of, predecessors
@@ -58,7 +59,7 @@ def index_page(folder: RunFolder, *, live: bool = False) -> str:
         runs=runs_table(runs, predecessors(runs)),
         matrix=matrix,
         history=history,
-        charts=_charts(lines),
+        charts=history_charts(lines),
     )
 
 
@@ -150,10 +151,6 @@ def _changes(lines: Sequence[Line]) -> dict[tuple[str, str], Changes]:
     return found
 
 
-def _charts(lines: Sequence[Line]) -> list[Chart]:
-    return []
-
-
 @dataclass(frozen=True, slots=True)
 class _Group:
     """The figures of a benchmark that are comparable with each other, or those that are not finished."""
@@ -166,13 +163,13 @@ class _Group:
 
 
 def _groups(lines: Sequence[Line]) -> Iterator[_Group]:
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         title = printable(f"{line.last.protocol}, {line.last.metric}, sig {line.last.signature}")
         yield _Group(
             title,
             figures_table(title, line.points, _ROOT),
             printable(line.last.line),
-            _charts([line]),
+            history_charts([line], number),
             groups_table(line.points, _ROOT),
         )
 
