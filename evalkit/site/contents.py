@@ -112,6 +112,7 @@ def contents_of(path: Path, called: str) -> Contents | None:
 def _read(path: Path, called: str, headlines: Callable[[Store], Iterable[Headline]]) -> Contents | None:
     try:
         with Store.open(path) as store:
+            store.connection.execute("BEGIN")  # one state of a file that a run is writing
             manifest, cells = store.manifest, store.cells()
             return Contents(
                 manifest["model"]["name"],
