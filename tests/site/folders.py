@@ -33,12 +33,12 @@ def history(folder: Path, models: str = "aab", count: int = 60) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for day, model in enumerate(models, 1):
-        ran(folder, model, functools.partial(_divisible, day + 1), count=count, file=f"run-{day}").close()
+        ran(folder, model, functools.partial(divisible, day + 1), count=count, file=f"run-{day}").close()
         found.append(begun(folder / f"run-{day}.db", f"2026-01-{day:02}T12:00:00+00:00"))
     return found
 
 
-def _divisible(by: int, gold: int) -> bool:
+def divisible(by: int, gold: int) -> bool:
     return gold % by == 0
 
 
