@@ -82,7 +82,7 @@ class RunFolder:
         for place in self._places:
             if not place.is_dir() and contents_is_none(place):
                 raise UsageError(f"{place} is not a run file of evalkit")
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._found = Kept[dict[str, tuple[Path, str]]]()
         self._contents: dict[tuple[Path, bool], Kept[Contents | None]] = {}
 
@@ -123,8 +123,7 @@ class RunFolder:
                 yield self.run(run.name)
 
     def _files(self) -> dict[str, tuple[Path, str]]:
-        with self._lock:
-            return self._found.get(time.monotonic(), functools.partial(_named, self._places))
+        return self._found.get(time.monotonic(), functools.partial(_named, self._places))
 
     def _run(self, name: str, path: Path, file: str, whole: bool) -> Run | None:
         contents = self._read(path, file, whole)
@@ -139,7 +138,8 @@ class RunFolder:
         stamp = stamp_of(path)
         make = functools.partial(_contents, path, file, stamp, whole)
         with self._lock:
-            return self._contents.setdefault((path, whole), Kept()).get(stamp, make)
+            kept = self._contents.setdefault((path, whole), Kept())
+        return kept.get(stamp, make)
 
 
 def contents_is_none(path: Path) -> bool:

@@ -96,6 +96,10 @@ def walked(watched: Watched, start: str) -> None:
     expect(tab.locator("h1")).to_have_text("mmlu")
     expect(tab.locator(".about.set")).to_contain_text("four-choice questions of 57 subjects")
     assert tab.locator("#group-1 figure svg").count() == 1
+    tab.locator("#group-1 td.run a").first.click()
+    tab.wait_for_selector("html[data-ready]")
+    expect(tab.locator("#part option:checked")).to_have_text("mmlu:5-shot")
+    tab.go_back()
     tab.get_by_text("Figures by group").click()
     assert tab.locator("#group-1 details tbody tr").count() == 5
     assert watched.complaints == []
