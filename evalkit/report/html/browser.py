@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -15,7 +15,7 @@ from evalkit.report.html.pack import Block, Packer
 from evalkit.report.html.records import Steps, chosen, parts, records
 from evalkit.runfile.measured import measure
 from evalkit.runfile.sample_records import SampleRecord
-from evalkit.runfile.store import Cell, Store
+from evalkit.runfile.store import Cell, CellData, Store
 from evalkit.samples import JSON
 
 MOST_BYTES = 256 << 20
@@ -70,9 +70,15 @@ def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
 
 
 def graded(store: Store, cell: Cell) -> SampleFigures | None:
-    """Each judged sample's figure by the headline metric; None if that is only right or wrong.
+    """Each judged sample's figure by the headline metric; None if that is only right or wrong."""
+    grade = grader(store, cell)
+    return None if grade is None else grade(store.data(cell))
 
-    Empty if the metric's code is not available or has changed.
+
+def grader(store: Store, cell: Cell) -> Callable[[CellData], SampleFigures] | None:
+    """A function from some samples of `cell` to the figures of the judged ones; None as for `graded`.
+
+    The figures are empty if the metric's code is not available or has changed.
     """
     spec = cell.spec.metrics[0]
     if spec.traits.right_or_wrong:
@@ -81,21 +87,26 @@ def graded(store: Store, cell: Cell) -> SampleFigures | None:
 
     from evalkit.stats.aggregates import aggregate_of
 
-    found, data = measure(store, cell, spec.name), store.data(cell)
+    found = measure(store, cell, spec.name)
     try:
-        figures = aggregate_of(found.usable(store, cell)).each(found.of(data.matrix))
+        aggregate = aggregate_of(found.usable(store, cell))
     except UsageError:
-        return {}
+        return lambda data: {}
     unit = "" if spec.unit == "" else f" {spec.unit}"
-    return {
-        at: SampleFigure(
-            f"{spec.name} {figure:.4g}{unit}",
-            float(f"{figure:.6g}"),
-            float(f"{merit(figure, spec.higher_is_better, spec.traits.best):.6g}"),
-        )
-        for at, figure in zip(compress(data.positions, data.scored), figures, strict=True)
-        if np.isfinite(figure)
-    }
+
+    def grade(data: CellData) -> SampleFigures:
+        figures = aggregate.each(found.of(data.matrix))
+        return {
+            at: SampleFigure(
+                f"{spec.name} {figure:.4g}{unit}",
+                float(f"{figure:.6g}"),
+                float(f"{merit(figure, spec.higher_is_better, spec.traits.best):.6g}"),
+            )
+            for at, figure in zip(compress(data.positions, data.scored), figures, strict=True)
+            if np.isfinite(figure)
+        }
+
+    return grade
 
 
 def _steps(cell: Cell, notes: list[str]) -> Steps | None:
