@@ -1,4 +1,4 @@
-// Sets up the page: the button for the theme, the filters, the list.
+// Sets up the page: the button for the theme, the tables, the filters, the list.
 
 function themed() {
   const button = document.getElementById('theme'), root = document.documentElement;
@@ -104,6 +104,7 @@ async function browse() {
 }
 
 themed();
+sortable(document);
 for (const about of document.querySelectorAll('.about')) {
   about.replaceChildren(...blocks(lines_of(about.textContent)));
   about.classList.add('set');
