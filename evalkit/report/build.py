@@ -51,11 +51,13 @@ class Page:
 
     `samples`: the highest number of samples; there are fewer if they are long; 0: none. `prices`: the prices
     of a million prompt tokens and of a million completion tokens, by run. `charts`: whether to draw charts.
+    `source`: the address at a server that has the samples; "" if the page has them.
     """
 
     samples: int = MOST
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     charts: bool = True
+    source: str = ""
 
 
 def render_report(
@@ -252,6 +254,7 @@ def _page(
         courses=found,
         calibration=calibrated,
         runs_first=runs_first,
+        source=wanted.source,
     )
 
 

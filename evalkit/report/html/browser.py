@@ -27,17 +27,24 @@ _KINDS = ((b"\xff\xd8", "image/jpeg"), (b"OggS", "audio/ogg"))
 class Browser:
     """The samples of a page, packed. `count`: their number. `notes`: notes on them for the reader.
 
-    `several`: whether there are several runs, which the page can show side by side.
+    `several`: whether there are several runs, which the page can show side by side. `source`: the address at
+    a server that has the samples, ending with a slash; "" if they are in the page.
     """
 
     blocks: tuple[Block, ...]
     count: int
     notes: tuple[str, ...]
     several: bool
+    source: str = ""
 
 
-def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Browser | None:
-    """The samples of the page; None if there are none: `most` is 0, or all run files are slim."""
+def make_browser(
+    stores: Sequence[Store], names: Sequence[str], most: int, source: str = ""
+) -> Browser | None:
+    """The samples of the page; None if there are none: `most` is 0, or all run files are slim.
+
+    `source`: as in `Browser`; then the page has none itself.
+    """
     whole = [(store, name) for store, name in zip(stores, names, strict=True) if not store.is_slim]
     notes = [
         f"{name} has no samples here: its run file is slim"
@@ -46,8 +53,10 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
     ]
     if most < 1 or not whole:
         return None
+    if source:
+        return Browser((), 0, tuple(notes), len(whole) > 1, source)
     read = [store for store, _ in whole]
-    found = parts(read, lambda cell: _steps(cell, notes), graded)
+    found = parts(read, lambda cell: steps_of(cell, notes), graded)
     among, every = chosen(found, most, MOST_BYTES)
     packer = Packer([name for _, name in whole], [part.name for part in found])
     blocks = [*packer.blocks(records(found, among)), packer.index()]
@@ -61,12 +70,17 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
 
 
 def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
-    """Yields the previews of pictures and clips in the run files. Unsent and broken files have no preview."""
     for key, run in keys.items():
-        preview = stores[run].preview(key) or b""
-        kind = next((kind for start, kind in _KINDS if preview.startswith(start)), "")
-        if kind:
+        if found := shown_medium(stores[run], key):
+            kind, preview = found
             yield Block(f"m-{key}", b64encode(preview).decode(), kind)
+
+
+def shown_medium(store: Store, key: str) -> tuple[str, bytes] | None:
+    """(media type, preview) of a picture or clip. None for one that was not sent or whose file is broken."""
+    preview = store.preview(key) or b""
+    kind = next((kind for start, kind in _KINDS if preview.startswith(start)), "")
+    return (kind, preview) if kind else None
 
 
 def graded(store: Store, cell: Cell) -> SampleFigures | None:
@@ -109,7 +123,7 @@ def grader(store: Store, cell: Cell) -> Callable[[CellData], SampleFigures] | No
     return grade
 
 
-def _steps(cell: Cell, notes: list[str]) -> Steps | None:
+def steps_of(cell: Cell, notes: list[str]) -> Steps | None:
     """The function that aligns transcripts, for benchmarks that transcribe speech; None for others."""
     try:
         align = aligner(cell)

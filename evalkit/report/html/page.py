@@ -16,7 +16,7 @@ from evalkit.report.tabular import Tabular
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
-SCRIPTS = ("data.js", "markdown.js", "sample.js", "query.js", "list.js", "tables.js", "page.js")
+SCRIPTS = ("data.js", "markdown.js", "sample.js", "query.js", "source.js", "list.js", "tables.js", "live.js", "page.js")
 """The scripts in the order of the page; each uses those before it."""
 
 
@@ -42,7 +42,7 @@ def render(
     )
     return environment.from_string(_file("page.html.j2")).render(
         title=title,
-        policy=policy(style, script),
+        policy=policy(style, script, served=browser is not None and bool(browser.source)),
         style=style,
         script=script,
         tables=tables,
@@ -55,11 +55,15 @@ def render(
     )
 
 
-def policy(style: str, script: str) -> str:
-    """A content security policy: only this style, this script, and media from the page; no network."""
+def policy(style: str, script: str, *, served: bool = False) -> str:
+    """A content security policy: only this style, this script, and media from the page; no network.
+
+    `served`: the server of the page is asked for samples and media.
+    """
+    media = "img-src 'self'; media-src 'self'; connect-src 'self'" if served else "img-src data:; media-src data:"
     return (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+        f"{media}; base-uri 'none'; form-action 'none'"
     )
 
 
