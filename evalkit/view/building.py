@@ -35,11 +35,11 @@ UNREADABLE = (EvalkitError, sqlite3.Error, ValueError, TypeError, LookupError, A
 class Progress:
     """How far the index is. The builder writes it, others read it.
 
-    `parts`: the benchmarks, `task:protocol`. `groups`: those of the samples. `wanted`: the planned samples of
-    each (benchmark, run), by their numbers; None if that is not known. `lines`: samples that are listed, of about `expected`. `listed`:
-    whether these are all that the files have. `texts`: samples whose texts can be searched; None if no text
-    was searched yet. `going`: whether a run is unfinished. `version`: grows with every change. `fault`: why
-    it stopped; "" while it works.
+    `parts`: the benchmarks, `task:protocol`. `groups`: those of the samples. `wanted`: the planned samples
+    of each (benchmark, run); None if that is not known. `lines`: samples that are listed, of
+    about `expected`. `listed`: whether these are all that the files have. `texts`: samples whose texts can be
+    searched; None if no text was searched yet. `going`: whether a run is unfinished. `version`: grows with
+    every change. `fault`: why it stopped; "" while it works.
     """
 
     parts: list[str] = field(default_factory=list)
@@ -161,7 +161,7 @@ class Builder:
         self.progress.wanted[key] = cell.finished or samples_of_all(store, cell) or cell.spec.wanted
         track = self._tracks.get(key)
         if track is None:
-            known = {} if cell.finished is None else None
+            known: dict[int, int] | None = {} if cell.finished is None else None
             self._tracks[key] = _Track(*key, CellReader(store, cell), known=known)
         elif track.reader.cell.id == cell.id:
             track.reader.cell = cell

@@ -1,10 +1,10 @@
-"""Answers the page's list from the index: how many samples pass the filters, and their lines as they are scrolled to."""
+"""Answers the page's list from the index: how many samples pass the filters, and their lines."""
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -24,6 +24,17 @@ _FAILURES = 5
 MOST_ROWS = 500
 """The most lines of an answer."""
 _LINE = ("n", "part", "id", "groups", "question", "disputed")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The samples of a benchmark in a run: `done` of `wanted` (None if that is not known), by outcome."""
+
+    part: str
+    run: int
+    done: int
+    wanted: int | None
+    outcomes: dict[str, int]
 
 
 class Finder:
@@ -64,7 +75,10 @@ class Finder:
                 "settled": settled, "indexed": indexed}  # fmt: skip
 
     def lines(self, name: str, first: int, last: int) -> list[JSON]:
-        """The lines of a result from place `first` to before `last`. Raises `UsageError` if it is not kept."""
+        """The lines of a result from place `first` to before `last`.
+
+        Raises `UsageError` if the result is not kept.
+        """
         if name not in self._results:
             raise UsageError("this result is no longer kept")
         self._results.move_to_end(name)
@@ -91,7 +105,9 @@ class Finder:
 
     def places(self, n: int) -> tuple[str, list[tuple[int | None, SampleFigure]]]:
         """(benchmark, (position, figure) in each run) of a line. Raises `UsageError` if there is none."""
-        columns = [f"{name}_{run}" for run in range(self._runs) for name in ("at", "figure", "score", "merit")]
+        columns = [
+            f"{name}_{run}" for run in range(self._runs) for name in ("at", "figure", "score", "merit")
+        ]
         row = self._db.execute(f"SELECT part, {', '.join(columns)} FROM line WHERE n = ?", (n,)).fetchone()  # noqa: S608
         if row is None:
             raise UsageError("no such sample")
@@ -99,19 +115,21 @@ class Finder:
         by_run = zip(*[iter(found)] * 4, strict=True)
         return self._builder.progress.parts[part], [(at, SampleFigure(*figure)) for at, *figure in by_run]
 
-    def counts(self) -> list[JSON]:
-        """The outcomes of each benchmark in each run: {part, run, done, wanted, outcomes}."""
-        found: list[JSON] = []
+    def counts(self) -> list[Count]:
+        """The outcomes of each benchmark in each run."""
+        found = []
         for run in range(self._runs):
+            outcomes: dict[int, dict[str, int]] = {}
             rows = self._db.execute(
-                f"SELECT part, outcome_{run}, count(*) FROM line WHERE at_{run} IS NOT NULL GROUP BY 1, 2"  # noqa: S608
-            ).fetchall()
+                f"SELECT part, outcome_{run}, count(*) FROM line WHERE at_{run} IS NOT NULL GROUP BY 1, 2"  # noqa: S608 — ours
+            )
+            for part, outcome, count in rows:
+                outcomes.setdefault(part, {})[outcome] = count
             for part, name in enumerate(self._builder.progress.parts):
-                outcomes: dict[str, JSON] = {outcome: count for at, outcome, count in rows if at == part}
-                done = sum(count for at, _, count in rows if at == part)
                 if (part, run) in self._builder.progress.wanted:
+                    of = outcomes.get(part, {})
                     wanted = self._builder.progress.wanted[part, run]
-                    found.append({"part": name, "run": run, "done": done, "wanted": wanted, "outcomes": outcomes})
+                    found.append(Count(name, run, sum(of.values()), wanted, of))
         return found
 
     def failures(self) -> list[JSON]:
@@ -143,7 +161,7 @@ class Finder:
                 f"{column}s": list(by_run[i * self._runs : (i + 1) * self._runs])
                 for i, column in enumerate(_SHOWN)
             },
-        }  # type: ignore[dict-item]
+        }
 
     def _found(self, query: Query) -> array[int]:
         statement = Statement(query, self._builder.progress.parts, self._runs)

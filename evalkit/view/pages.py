@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,12 +36,13 @@ def shell_page(paths: Sequence[Path], source: str) -> bytes:
     with ExitStack() as opened:
         stores = [opened.enter_context(Store.open(path, whole=False)) for path in paths]
         names = names_of(stores)
+        browser = make_browser(stores, names, 1, source)
         return render(
             title=", ".join(dict.fromkeys(names)),
             tables=[cleaned(_headlines(paths, names))],
             charts=[],
             parts=[],
-            browser=make_browser(stores, names, 1, source),
+            browser=browser and dataclasses.replace(browser, partial=True),
             cards=cards(stores),
             runs=run_cards(stores, names),
         ).encode()

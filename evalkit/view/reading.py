@@ -17,15 +17,15 @@ from evalkit.report.html.browser import grader
 from evalkit.report.html.entries import ListEntry, SampleFigure, list_entry
 from evalkit.runfile.cell_data import cell_data
 from evalkit.runfile.reader import fix
-from evalkit.runfile.sample_records import SampleRecords, record_of
+from evalkit.runfile.sample_records import SAMPLE, SampleRecords, record_of
 from evalkit.runfile.seals import Seal, fault, tables
 from evalkit.runfile.store import Cell, Store
 
 _TABLE = tables()["sample"]
 _PLACES = {column.name: place for place, column in enumerate(_TABLE.columns)}
 _SELECT = f"SELECT {_TABLE.names}, crc FROM sample WHERE cell = ?"  # noqa: S608 — our names
-_RECORD = "id input target choices grp tags cluster meta media outcome boundary error answer".split()
-_DATA = "statistics outcome grp tags cluster question asked id position".split()
+_RECORD = SAMPLE.split(", ")
+_DATA = ["statistics", "outcome", "grp", "tags", "cluster", "question", "asked", "id", "position"]
 _SIZES = """
 SELECT position, sum(completion_tokens), sum(seconds) FROM asked
 JOIN draw ON draw.request = asked.request AND draw.draw = asked.draw
@@ -63,7 +63,7 @@ class CellReader:
         """The samples at these positions, in order. Raises `UsageError`."""
         among = orjson.dumps(list(positions)).decode()
         rows = self._db.execute(
-            f"{_SELECT} AND position IN (SELECT value FROM json_each(?)) ORDER BY position",
+            f"{_SELECT} AND position IN (SELECT value FROM json_each(?)) ORDER BY position",  # noqa: S608
             (self.cell.id, among),
         )
         return self._entries(rows.fetchall())

@@ -45,7 +45,7 @@ class Server:
 
     def __init__(self, folder: RunFolder, port: int = 0) -> None:
         self._folder, self._port = folder, port
-        self._library = Library(folder)
+        self.library = Library(folder)
         self._token = secrets.token_urlsafe(24)
         self._runner: web.AppRunner | None = None
 
@@ -69,13 +69,15 @@ class Server:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            raise UsageError(f"cannot serve at port {self._port}: {error.strerror}: name another --port") from None
+            raise UsageError(
+                f"cannot serve at port {self._port}: {error.strerror}: name another --port"
+            ) from None
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._library.close()
+        await self.library.close()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -97,13 +99,13 @@ class Server:
         return web.Response(status=302, headers={"Location": "index.html"})
 
     async def _index(self, request: web.Request) -> web.Response:
-        return _html(await self._library.index())
+        return _html(await self.library.index())
 
     async def _page(self, request: web.Request) -> web.Response:
-        return _html(await (await self._library.shown(request.match_info["runs"])).page())
+        return _html(await (await self.library.shown(request.match_info["runs"])).page())
 
     async def _part(self, request: web.Request) -> web.Response:
-        shown = await self._library.shown(request.match_info["runs"])
+        shown = await self.library.shown(request.match_info["runs"])
         asked = request.query
         match request.match_info["what"]:
             case "report.html":
@@ -117,7 +119,9 @@ class Server:
                 return _json(await shown.state())
             case "find":
                 current = asked.get("current")
-                return _json(await shown.find(asked.get("query", ""), None if current is None else _number(current)))
+                return _json(
+                    await shown.find(asked.get("query", ""), None if current is None else _number(current))
+                )
             case "lines":
                 first, last = _number(asked.get("from", "")), _number(asked.get("to", ""))
                 return _json(await shown.lines(asked.get("result", ""), first, last))
@@ -128,7 +132,7 @@ class Server:
         raise web.HTTPNotFound
 
     async def _medium(self, request: web.Request) -> web.Response:
-        shown = await self._library.shown(request.match_info["runs"])
+        shown = await self.library.shown(request.match_info["runs"])
         found = await shown.medium(request.match_info["key"])
         if found is None:
             raise web.HTTPNotFound
@@ -163,7 +167,9 @@ async def _serve(server: Server, browser: bool) -> None:
     try:
         click.echo(server.address)
         sys.stdout.flush()
-        click.echo("Ctrl-C ends it. Only this machine can read the pages, and only by this address.", err=True)
+        click.echo(
+            "Ctrl-C ends it. Only this machine can read the pages, and only by this address.", err=True
+        )
         if browser and _has_display():
             with contextlib.suppress(webbrowser.Error):
                 await asyncio.to_thread(webbrowser.open, server.address)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from evalkit.convert import to_json
 from evalkit.errors import UsageError
 from evalkit.report.html.browser import shown_medium, steps_of
 from evalkit.report.html.entries import SampleFigure
-from evalkit.report.html.records import browser_record
+from evalkit.report.html.records import Steps, browser_record
 from evalkit.report.layout import names_of
 from evalkit.runfile.records import natural
 from evalkit.runfile.sample_records import SampleRecord, SampleRecords
@@ -20,7 +21,7 @@ from evalkit.samples import JSON
 from evalkit.scratch import Scratch
 from evalkit.site.folder import RunFolder, stamp_of, value_text
 from evalkit.view.building import Builder
-from evalkit.view.finding import Finder
+from evalkit.view.finding import Count, Finder
 from evalkit.view.pages import report_page, shell_page
 from evalkit.view.query import Query, parsed
 from evalkit.view.tables import MOST_RUNS
@@ -36,7 +37,12 @@ class Shown:
     def __init__(self, folder: RunFolder, names: Sequence[str]) -> None:
         """Raises `UsageError` for names that are none."""
         files = folder.files()
-        if not names or len(names) > MOST_RUNS or len(set(names)) < len(names) or not files.keys() >= {*names}:
+        if (
+            not names
+            or len(names) > MOST_RUNS
+            or len(set(names)) < len(names)
+            or not files.keys() >= {*names}
+        ):
             raise UsageError("no such runs")
         self.names = tuple(names)
         self._folder = folder
@@ -105,7 +111,9 @@ class Shown:
     def _figures(self) -> dict[str, JSON]:
         """The headlines so far, by run and benchmark."""
         return {
-            name: {one.name: value_text(one) for one in self._folder.run(name).contents.headlines if one.figure}
+            name: {
+                one.name: value_text(one) for one in self._folder.run(name).contents.headlines if one.figure
+            }
             for name in self.names
         }
 
@@ -123,7 +131,7 @@ class _Reader:
         self.names = names
         self._paths, self._place, self._builder = paths, place, builder
         self._opened = ExitStack()
-        self._counted: tuple[int, float, list[JSON], list[JSON]] = (-1, 0.0, [], [])
+        self._counted: tuple[int, float, list[Count], list[JSON]] = (-1, 0.0, [], [])
 
     def close(self) -> None:
         self._opened.close()
@@ -155,7 +163,7 @@ class _Reader:
         part, places = self._finder.places(n)
         samples: list[SampleRecord | None] = []
         figures: list[SampleFigure | None] = []
-        steps = []
+        steps: list[Steps | None] = []
         notes: list[str] = []
         for store, (position, figure) in zip(self._stores, places, strict=True):
             cell = _cell(store, part)
@@ -179,12 +187,11 @@ class _Reader:
             version = progress.version
             counts, failures = self._finder.counts(), self._finder.failures()
             self._counted = (version, now + 4 * (time.monotonic() - now), counts, failures)
-        outcomes = dict.fromkeys(name for one in counts for name in one["outcomes"])  # type: ignore[index,call-overload]
         return {
             "runs": [*self.names],
             "parts": [*progress.parts],
             "groups": [*sorted(progress.groups, key=natural)],
-            "outcomes": [*outcomes],
+            "outcomes": [*dict.fromkeys(name for one in counts for name in one.outcomes)],
             "lines": progress.lines,
             "expected": progress.expected,
             "listed": progress.listed,
@@ -192,7 +199,7 @@ class _Reader:
             "going": progress.going,
             "version": progress.version,
             "fault": progress.fault,
-            "counts": counts,
+            "counts": [to_json(one) for one in counts],
             "failures": failures,
         }
 
@@ -201,7 +208,11 @@ def _with_texts(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """The run files that are not slim, and the names of their runs."""
     with ExitStack() as opened:
         stores = [opened.enter_context(Store.open(path, whole=False)) for path in paths]
-        kept = [(store.path, name) for store, name in zip(stores, names_of(stores), strict=True) if not store.is_slim]
+        kept = [
+            (store.path, name)
+            for store, name in zip(stores, names_of(stores), strict=True)
+            if not store.is_slim
+        ]
     return [path for path, _ in kept], [name for _, name in kept]
 
 

@@ -47,7 +47,9 @@ def create(db: sqlite3.Connection, runs: int) -> None:
             "CREATE VIRTUAL TABLE texts USING "
             "fts5(text, tokenize = 'trigram case_sensitive 1', detail = none, columnsize = 0)"
         )
-    except sqlite3.OperationalError:  # SQLite without FTS5 or before 3.34: the same searches, without an index
+    except (
+        sqlite3.OperationalError
+    ):  # SQLite without FTS5 or before 3.34: the same searches, without an index
         db.execute("CREATE TABLE texts (text TEXT NOT NULL)")
     db.commit()
 

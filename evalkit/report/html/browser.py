@@ -28,7 +28,8 @@ class Browser:
     """The samples of a page, packed. `count`: their number. `notes`: notes on them for the reader.
 
     `several`: whether there are several runs, which the page can show side by side. `source`: the address at
-    a server that has the samples, ending with a slash; "" if they are in the page.
+    a server that has the samples, ending with a slash; "" if they are in the page. `partial`: whether it
+    takes its tables and charts from there, too.
     """
 
     blocks: tuple[Block, ...]
@@ -36,6 +37,7 @@ class Browser:
     notes: tuple[str, ...]
     several: bool
     source: str = ""
+    partial: bool = False
 
 
 def make_browser(

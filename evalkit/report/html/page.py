@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
 SCRIPTS = (
-    "data.js", "markdown.js", "sample.js", "query.js", "source.js", "list.js", "tables.js", "theme.js", "page.js",
+    "data.js", "markdown.js", "sample.js", "query.js", "source.js", "list.js", "tables.js", "theme.js",
+    "page.js",
 )  # fmt: skip
 """The scripts in the order of the page; each uses those before it."""
 _SERVED = (*SCRIPTS[:-1], "served.js", SCRIPTS[-1])
