@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.errors import NoRunFile, UsageError
+from evalkit.exports.shared import without_places
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.figures import WHOLE
 from evalkit.runfile.records import Cell, natural, told_outcomes
@@ -84,6 +85,17 @@ class Contents:
     damage: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The contents of a file; None if it is no run file. `lasts`: whether they stay as they are."""
+
+    contents: Contents | None
+
+    @property
+    def lasts(self) -> bool:
+        return self.contents is not None and self.contents.ended
+
+
 def figures_in(path: Path, called: str) -> Contents | None:
     """The run's stored figures, without reading samples; None if the file at `path` is no run file.
 
@@ -111,7 +123,7 @@ def _read(path: Path, called: str, headlines: Callable[[Store], Iterable[Headlin
     except NoRunFile:
         return None
     except UsageError as error:
-        return Contents("", "", (), damage=str(error).replace(str(path), called))
+        return Contents("", "", (), damage=without_places(str(error).replace(str(path), called)))
 
 
 def _stored(store: Store) -> Iterator[Headline]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import threading
 import time
@@ -12,30 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
-import orjson
-
-import evalkit
-from evalkit.convert import from_json, to_json
-from evalkit.data.cache import cache_folder
 from evalkit.errors import UsageError, unknown
 from evalkit.report.digits import figure_text
 from evalkit.runfile.runlock import held
 from evalkit.samples import JSON
-from evalkit.scratch import replacing
-from evalkit.site.contents import Contents, Headline, contents_of, figures_in
+from evalkit.site.contents import Contents, Found, Headline, contents_of, figures_in
+from evalkit.site.kept import Kept, stored
 from evalkit.site.names import run_name
 
 ENDING = ".db"
 """The ending of the files that are looked at in a folder."""
-_REST = 10
-"""What is read again and again may take this part of the time: a tenth."""
-_LAYOUT = 1
-"""The layout of stored summaries."""
 State = Literal["finished", "going on", "stopped", "damaged"]
 Stamp = tuple[int, ...]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +54,20 @@ class Run:
         return sum(one.done for one in self.contents.headlines)
 
     @property
+    def outcomes(self) -> dict[str, int]:
+        """Its samples by outcome, as far as they were counted."""
+        found: dict[str, int] = {}
+        for one in self.contents.headlines:
+            for name, count in one.outcomes.items():
+                found[name] = found.get(name, 0) + count
+        return found
+
+    @property
     def total(self) -> int | None:
         """How many samples it will have; None if that is not known."""
         sizes = [one.wanted if one.finished is None else one.finished for one in self.contents.headlines]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
-
-
-class _Kept(Generic[_T]):
-    """A value that is made again if it may have changed, but no more than a part of the time."""
-
-    def __init__(self) -> None:
-        self._stamp: object = None
-        self._until = 0.0
-        self._value: _T | None = None
-
-    def get(self, stamp: object, make: functools.partial[_T]) -> _T:
-        """The value for `stamp`, or the last one while its time of rest lasts."""
-        now = time.monotonic()
-        if self._value is None or (stamp != self._stamp and now >= self._until):
-            self._value = make()
-            self._stamp, done = stamp, time.monotonic()
-            self._until = done + _REST * (done - now)
-        return self._value
 
 
 class RunFolder:
@@ -103,8 +83,8 @@ class RunFolder:
             if not place.is_dir() and contents_is_none(place):
                 raise UsageError(f"{place} is not a run file of evalkit")
         self._lock = threading.RLock()
-        self._found = _Kept[dict[str, tuple[Path, str]]]()
-        self._contents: dict[tuple[Path, bool], _Kept[tuple[Contents | None]]] = {}
+        self._found = Kept[dict[str, tuple[Path, str]]]()
+        self._contents: dict[tuple[Path, bool], Kept[Contents | None]] = {}
 
     @property
     def title(self) -> str:
@@ -157,9 +137,9 @@ class RunFolder:
 
     def _read(self, path: Path, file: str, whole: bool) -> Contents | None:
         stamp = stamp_of(path)
-        make = functools.partial(_kept_contents, path, file, stamp, whole)
+        make = functools.partial(_contents, path, file, stamp, whole)
         with self._lock:
-            return self._contents.setdefault((path, whole), _Kept()).get(stamp, make)[0]
+            return self._contents.setdefault((path, whole), Kept()).get(stamp, make)
 
 
 def contents_is_none(path: Path) -> bool:
@@ -206,36 +186,22 @@ def _within(folder: Path) -> Iterator[Path]:
                 yield Path(here, name)
 
 
-def _kept_contents(path: Path, file: str, stamp: Stamp, whole: bool) -> tuple[Contents | None]:
-    """The contents of a file, from evalkit's cache if they were read before."""
+def _contents(path: Path, file: str, stamp: Stamp, whole: bool) -> Contents | None:
+    """The contents of a file. `whole`: also what its samples tell, from evalkit's cache if possible."""
     if not whole:
-        return (figures_in(path, file),)
-    version = orjson.dumps([str(path.resolve()), evalkit.__version__, _LAYOUT])
-    place = cache_folder() / "runs" / f"{hashlib.sha256(version).hexdigest()[:32]}.json"
-    with suppress(OSError, ValueError, UsageError, KeyError, TypeError):
-        stored = orjson.loads(place.read_bytes())
-        if tuple(stored["stamp"]) == stamp:
-            return (from_json(Contents, stored["contents"], str(place)),)
-    contents = contents_of(path, file)
-    if contents is not None and contents.ended:
-        with suppress(OSError):  # the cache only saves time
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with replacing(place) as part:
-                part.write_bytes(orjson.dumps({"stamp": stamp, "contents": to_json(contents)}))
-    return (contents,)
+        return figures_in(path, file)
+    key: JSON = [str(path.resolve()), file]
+    found = stored(Found, key, [*stamp], lambda: Found(contents_of(path, file)), lambda one: one.lasts)
+    return found.contents
 
 
 def _state(run: Run) -> JSON:
-    outcomes: dict[str, int] = {}
-    for one in run.contents.headlines:
-        for name, count in one.outcomes.items():
-            outcomes[name] = outcomes.get(name, 0) + count
     shown: dict[str, JSON] = {one.name: value_text(one) for one in run.contents.headlines if one.figure}
     return {
         "state": run.state,
         "done": run.done,
         "total": run.total,
-        "outcomes": {**outcomes},
+        "outcomes": {**run.outcomes},
         "headlines": shown,
     }
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import OrderedDict
 
+from evalkit.samples import JSON
 from evalkit.site.folder import RunFolder
+from evalkit.site.pages import benchmark_page, compare_page, index_page
 from evalkit.view.shown import Shown
 from evalkit.view.worker import Worker
 
@@ -34,9 +37,18 @@ class Library:
             return self._shown[names]
 
     async def index(self) -> bytes:
-        from evalkit.site.pages import index_page
+        return (await self._worker.do(functools.partial(index_page, self._folder, live=True))).encode()
 
-        return (await self._worker.do(index_page, self._folder)).encode()
+    async def state(self) -> JSON:
+        """The runs that go on, for the index."""
+        return {**await self._worker.do(self._folder.state)}
+
+    async def benchmark(self, name: str) -> bytes:
+        return (await self._worker.do(benchmark_page, self._folder, name)).encode()
+
+    async def compare(self, base: str, head: str) -> bytes:
+        page = functools.partial(compare_page, self._folder, base, head, live=True)
+        return (await self._worker.do(page)).encode()
 
     async def close(self) -> None:
         self._worker.close()

@@ -18,6 +18,7 @@ from evalkit.runfile.store import Store
 from evalkit.site.contents import figures_in
 from evalkit.site.folder import value_text
 
+HOME = "../index.html"
 _BEING_MADE = "The tables and charts of all samples are being made."
 
 
@@ -28,7 +29,9 @@ def report_page(paths: Sequence[Path], source: str = "") -> bytes:
             stores = [opened.enter_context(Store.open(path)) for path in paths]
         else:
             stores = [opened.enter_context(shared.opened(path, report=True)) for path in paths]
-        return render_report(stores, "html", page=Page(MOST, source=source)).encode()
+        return render_report(
+            stores, "html", page=Page(MOST, source=source, home=HOME if source else "")
+        ).encode()
 
 
 def shell_page(paths: Sequence[Path], source: str) -> bytes:
@@ -45,6 +48,7 @@ def shell_page(paths: Sequence[Path], source: str) -> bytes:
             browser=browser and dataclasses.replace(browser, partial=True),
             cards=cards(stores),
             runs=run_cards(stores, names),
+            home=HOME,
         ).encode()
 
 

@@ -59,6 +59,9 @@ class Server:
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/{token}/", self._first)
         app.router.add_get("/{token}/index.html", self._index)
+        app.router.add_get("/{token}/state.json", self._state)
+        app.router.add_get("/{token}/benchmarks/{name}.html", self._benchmark)
+        app.router.add_get("/{token}/compare/{base}...{head}.html", self._compare)
         app.router.add_get("/{token}/runs/{runs}.html", self._page)
         app.router.add_get("/{token}/runs/{runs}/{what}", self._part)
         app.router.add_get("/{token}/runs/{runs}/media/{key}", self._medium)
@@ -100,6 +103,15 @@ class Server:
 
     async def _index(self, request: web.Request) -> web.Response:
         return _html(await self.library.index())
+
+    async def _state(self, request: web.Request) -> web.Response:
+        return _json(await self.library.state())
+
+    async def _benchmark(self, request: web.Request) -> web.Response:
+        return _html(await self.library.benchmark(request.match_info["name"]))
+
+    async def _compare(self, request: web.Request) -> web.Response:
+        return _html(await self.library.compare(request.match_info["base"], request.match_info["head"]))
 
     async def _page(self, request: web.Request) -> web.Response:
         return _html(await (await self.library.shown(request.match_info["runs"])).page())

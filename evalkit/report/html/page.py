@@ -35,8 +35,11 @@ def render(
     browser: Browser | None,
     cards: Sequence[Card],
     runs: Sequence[RunCard],
+    home: str = "",
 ) -> str:
-    """The whole file. Every text is escaped, except evalkit's own code and base64."""
+    """The whole file. `home`: the address of the page that lists all runs, "" if there is none. Every
+    text is escaped, except evalkit's own code and base64.
+    """
     served = browser is not None and bool(browser.source)
     return filled(
         "page.html.j2",
@@ -50,6 +53,7 @@ def render(
         browser=browser,
         cards=cards,
         runs=runs,
+        home=home,
     )
 
 
