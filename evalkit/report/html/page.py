@@ -17,8 +17,13 @@ from evalkit.report.tabular import Tabular
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
-SCRIPTS = ("data.js", "markdown.js", "sample.js", "query.js", "list.js", "tables.js", "theme.js", "page.js")
+SCRIPTS = (
+    "data.js", "markdown.js", "sample.js", "query.js", "source.js", "list.js", "tables.js", "theme.js",
+    "page.js",
+)  # fmt: skip
 """The scripts in the order of the page; each uses those before it."""
+_SERVED = (*SCRIPTS[:-1], "served.js", SCRIPTS[-1])
+"""Those of a page whose samples are at a server."""
 
 
 def render(
@@ -35,10 +40,12 @@ def render(
     """The whole file. `home`: the address of the page that lists all runs, "" if there is none. Every
     text is escaped, except evalkit's own code and base64.
     """
+    served = browser is not None and bool(browser.source)
     return filled(
         "page.html.j2",
         styles=("page.css",),
-        scripts=SCRIPTS,
+        scripts=_SERVED if served else SCRIPTS,
+        connects=served,
         title=title,
         tables=tables,
         charts=charts,
@@ -89,12 +96,13 @@ def filled(
 def policy(style: str, script: str, *, connects: bool = False) -> str:
     """A content security policy: only this style, this script, and media from the page; no network.
 
-    `connects`: whether the script may ask the page's own server.
+    `connects`: whether the page's own server may be asked, for data and for media.
     """
-    connected = "connect-src 'self'; " if connects else ""
+    own = " 'self'" if connects else ""
+    connected = f"connect-src{own}; " if connects else ""
     return (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; {connected}"
-        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+        f"img-src data:{own}; media-src data:{own}; base-uri 'none'; form-action 'none'"
     )
 
 
