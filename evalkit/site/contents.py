@@ -65,6 +65,11 @@ class Headline:
         return self.task, self.protocol
 
     @property
+    def lasts(self) -> bool:
+        """Whether the figure is finished and its signature is known, so that it can stand beside others."""
+        return self.finished is not None and bool(self.signature)
+
+    @property
     def done(self) -> int:
         """The samples that have an outcome, as far as they were counted."""
         return sum(self.outcomes.values()) or self.finished or 0

@@ -39,7 +39,7 @@ def lines_of(runs: Iterable[Run], task: str = "") -> list[Line]:
     found: dict[tuple[str, str, str], list[Point]] = {}
     for run in sorted(runs, key=lambda run: (run.began, run.name)):
         for one in run.contents.headlines:
-            if one.finished is not None and one.signature and task in ("", one.task):
+            if one.lasts and task in ("", one.task):
                 found.setdefault((*one.key, one.signature), []).append(Point(run, one))
     lines = [Line(tuple(points)) for points in found.values()]
     lines.sort(key=lambda line: line.points[-1].run.began, reverse=True)

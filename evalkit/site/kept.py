@@ -47,6 +47,13 @@ class Kept(Generic[_T]):
                 self._until = done + _REST * (done - now)
             return self._value[0]
 
+    def within(self, seconds: float, stamp: object, make: Callable[[], _T]) -> _T | None:
+        """As `get`, but None if that takes longer; a thread then goes on to make the value."""
+        thread = threading.Thread(target=self.get, args=(stamp, make), daemon=True)
+        thread.start()
+        thread.join(seconds)
+        return None if thread.is_alive() else self.get(stamp, make)
+
 
 def stored(kind: type[_T], key: JSON, stamp: JSON, make: Callable[[], _T], lasts: Callable[[_T], bool]) -> _T:
     """The dataclass that `make` makes, from evalkit's cache if it was stored there for `key` and `stamp`.

@@ -112,16 +112,14 @@ def matrix_table(runs: Sequence[Run]) -> Tabular | None:
 
     If the figures of a row have several signatures, each has its own below it.
     """
-    shown = [run for run in runs if any(one.finished is not None for one in run.contents.headlines)]
+    shown = [run for run in runs if any(one.lasts for one in run.contents.headlines)]
     shown = shown[:SIDE_BY_SIDE]
-    keys = {key for run in shown for key, one in run.headlines.items() if one.finished is not None}
+    keys = {key for run in shown for key, one in run.headlines.items() if one.lasts}
     if not keys:
         return None
     rows, notes = [], _Notes()
     for key in sorted(keys, key=lambda key: (natural(key[0]), natural(key[1]))):
-        found = [
-            one if (one := run.headlines.get(key)) and one.finished is not None else None for run in shown
-        ]
+        found = [one if (one := run.headlines.get(key)) and one.lasts else None for run in shown]
         several = len({one.signature for one in found if one}) > 1
         first = next(one for one in found if one)
         label = TabularCell(":".join(key), lines=(_metric(first),), href=benchmark_href(key[0]))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.runfile.cells import cells_of
 from evalkit.runfile.store import Store
+from evalkit.site.contents import Contents, contents_of
 from evalkit.site.folder import RunFolder
 from evalkit.site.history import compared_pairs, lines_of, predecessors
 from evalkit.site.names import benchmark_name, run_name
@@ -117,7 +119,7 @@ def test_figures_are_those_of_a_report_and_need_no_samples(folder: Path) -> None
     with Store.open(folder / "run-2.db") as store:
         (cell,) = cells_of(store)
     _spoiled(folder / "run-2.db")
-    (run,) = RunFolder([folder / "run-2.db"]).runs(whole=False)
+    (run,) = RunFolder([folder / "run-2.db"]).runs(within=0)
     (one,) = run.contents.headlines
     assert one.figure is not None
     assert (one.figure.value, one.figure.low, one.figure.high) == (cell.value, cell.low, cell.high)
@@ -186,3 +188,27 @@ def test_figures_are_in_one_line_only_with_one_signature(folder: Path) -> None:
         ("run-2.db", "run-3.db"),
         ("run-1.db", "run-2.db"),
     ]
+
+
+def test_a_live_index_does_not_wait_for_the_samples_of_large_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+
+    def slowly(path: Path, called: str) -> Contents | None:
+        assert free.wait(60)
+        return contents_of(path, called)
+
+    monkeypatch.setattr("evalkit.site.folder.contents_of", slowly)
+    monkeypatch.setattr("evalkit.site.pages._SECONDS", 0.1)
+    found = RunFolder([folder / "run-1.db"])
+    page = index_page(found, live=True)
+    assert "The samples of run-1.db are being read" in page
+    assert "sums:once 66 %" in page
+    assert 'id="history"' not in page
+    free.set()
+    (run,) = found.runs()
+    assert run.contents.headlines[0].signature
+    page = index_page(found, live=True)
+    assert "are being read" not in page
+    assert 'id="history"' in page
