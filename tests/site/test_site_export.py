@@ -146,6 +146,9 @@ def test_a_folder_of_others_is_left_alone(place: Path) -> None:
     with pytest.raises(UsageError, match=r"home is not empty and no site of evalkit"):
         export([place / "runs"], place / "home")
     assert [path.name for path in (place / "home").iterdir()] == ["index.html"]
+    (place / "home" / "index.html").rename(place / "home" / ".hidden")  # as in a checkout, which has .git
+    export([place / "runs"], place / "home")
+    assert (place / "home" / ".hidden").read_text() == "mine"
     with pytest.raises(UsageError, match="is no folder"):
         export([place / "runs"], place / "home" / "index.html")
 
