@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.site.folder import RunFolder
-from evalkit.view.library import Library
+from evalkit.view.finding import MOST_ROWS
 from evalkit.view.server import Server
 from tests.report.pages import Watched
 
 
 class Served:
-    """A running server. `names`: its runs by the names of their files, without the ending."""
+    """A running server."""
 
     def __init__(self, server: Server, folder: RunFolder) -> None:
         self.server = server
         self.folder = folder
         self.address = server.address
-        self.names = {path.stem: name for name, path in folder.files().items()}
 
     @property
-    def library(self) -> Library:
-        return self.server.library
+    def names(self) -> dict[str, str]:
+        """The names of the runs in addresses, by the names of their files without the ending."""
+        return {path.stem: name for name, path in self.folder.files().items()}
 
     def page(self, *runs: str) -> str:
         """The address of the page of some runs, by the names of their files."""
@@ -49,7 +49,9 @@ class Served:
         whole |= {"filters": [], "runs": [*range(min(2, len(runs)))]} | query
         while not (found := self.ask(runs, "find", query=json.dumps(whole)))["settled"]:
             pass
-        lines = self.ask(runs, "lines", result=found["result"], **{"from": 0, "to": found["count"]})
+        starts = range(0, found["count"], MOST_ROWS)
+        between = [{"from": start, "to": start + MOST_ROWS} for start in starts]
+        lines = [one for some in between for one in self.ask(runs, "lines", result=found["result"], **some)]
         assert len(lines) == found["count"]
         return [line["id"] for line in lines]
 

@@ -70,11 +70,10 @@ def listed(watched: Watched) -> tuple[str, list[str]]:
 def ask(watched: Watched, query: dict[str, str]) -> tuple[str, list[str]]:
     """Sets the filters of the page, all others to nothing, and returns what is listed."""
     fields = dict.fromkeys(("part", "group", "outcome", "disagreement", "order", "search"), "") | query
-    for name, value in fields.items():
-        if name == "search":
-            watched.tab.fill("#search", value)
-        else:
-            watched.tab.select_option(f"#{name}", value)
+    watched.tab.evaluate(
+        "fields => Object.entries(fields).forEach(([id, value]) => { document.getElementById(id).value = value; })",
+        fields,
+    )
     watched.tab.evaluate("document.getElementById('found').textContent = 'so far'")
     watched.tab.dispatch_event("#order", "change")
     return listed(watched)
