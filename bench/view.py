@@ -88,7 +88,9 @@ def _filtered(tab: Page, outcome: str, *, wait: bool = True) -> float:
     before = tab.evaluate("document.getElementById('found').textContent = ''")
     assert before == ""
     tab.select_option("#outcome", outcome)
-    tab.wait_for_function(_LISTED if wait else "() => document.getElementById('found').textContent", timeout=600_000)
+    tab.wait_for_function(
+        _LISTED if wait else "() => document.getElementById('found').textContent", timeout=600_000
+    )
     return time.perf_counter() - started
 
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from bench.reopen import write_run
 from evalkit.view.reading import CellReader, Entry
-from tests.made import sums
 from tests.report.pages import HOSTILE, made_run
-from tests.view.served import Served, get, serving
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.view.served import Served, get, going, serving, until
 
 
 @pytest.fixture(scope="module")
@@ -176,57 +169,24 @@ def _everything() -> dict[str, object]:
     return {**dict.fromkeys(names, ""), "filters": [], "runs": [0]}
 
 
-@contextmanager
-def going(folder: Path, count: int) -> Iterator[subprocess.Popen[str]]:
-    """A run in another process, which `tests/view/going.py` describes."""
-    arguments = [sys.executable, "-m", "tests.view.going", sums(folder, count), str(folder / "going.db")]
-    with subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT
-    ) as run:
-        try:
-            yield run
-        finally:
-            run.kill()
-
-
-def until(served: Served, runs: list[str], wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The state of a page of these runs, as soon as it is as wanted."""
-    deadline = time.monotonic() + 60
-    while not wanted(state := served.ask(runs, "state.json")):
-        assert time.monotonic() < deadline, state
-        time.sleep(0.05)
-    return dict(state)
-
-
 @pytest.mark.slow
 def test_a_run_that_goes_on_is_followed(tmp_path: Path) -> None:
     with going(tmp_path, 6) as run, serving(tmp_path) as served:
-        assert run.stdin is not None
-
-        def tell(*answers: str) -> None:
-            assert run.stdin is not None
-            run.stdin.write("".join(f"{one}\n" for one in answers))
-            run.stdin.flush()
-
-        tell("right", "wrong")
-        while "going" not in served.names:
-            assert run.poll() is None
-            time.sleep(0.05)
+        run.tell("right", "wrong")
         state = until(served, ["going"], lambda state: state["lines"] == 2)
         assert state["going"]
         (counts,) = state["counts"]
         assert counts["outcomes"] == {"correct": 1, "wrong": 1}
         assert (counts["done"], counts["wanted"]) == (2, 6)
         assert len(served.find(["going"])) == 2
-        tell("fail", "right")
+        run.tell("fail", "right")
         state = until(served, ["going"], lambda state: state["lines"] == 4)
         (failure,) = state["failures"]
         assert "the answer is lost <b>as told</b>" in failure["error"]
         assert served.find(["going"], outcome="failed") == [failure["id"]]
         until(served, ["going"], lambda state: bool(state["figures"][served.names["going"]]))
-        tell("right", "right")
-        run.stdin.close()
-        run.wait(60)
+        run.tell("right", "right")
+        run.end()
         state = until(served, ["going"], lambda state: not state["going"])
         (counts,) = state["counts"]
         assert counts["outcomes"] == {"correct": 4, "failed": 1, "wrong": 1}
