@@ -1,4 +1,4 @@
-"""Measures `evalkit view` of a long run: the first page, filters, the index, a search, and the memory of both sides.
+"""Measures `evalkit view` of a long run: its first page, filters, index and search, and the memory of both sides.
 
 The page and the server are real: Chromium, and the command in a process of its own.
 """
@@ -48,10 +48,8 @@ def measured(run: Path, count: int, chromium: str) -> list[Row]:
     with _server(run) as (process, address), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = browser.new_page()
-        tab.goto(f"{address}index.html")
-        name = tab.locator("a[href^='runs/']").first.get_attribute("href")
         started = time.perf_counter()
-        tab.goto(f"{address}{name}")
+        tab.goto(address)
         tab.wait_for_selector("html[data-ready]", timeout=600_000)
         tab.wait_for_selector("#rows .id", timeout=600_000)
         lines, paint = time.perf_counter() - started, float(tab.evaluate(_PAINT))

@@ -102,7 +102,7 @@ class Server:
         return found
 
     async def _first(self, request: web.Request) -> web.Response:
-        return web.Response(status=302, headers={"Location": "index.html"})
+        return web.Response(status=302, headers={"Location": await self.library.first()})
 
     async def _index(self, request: web.Request) -> web.Response:
         return _html(await self.library.index())
