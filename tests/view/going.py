@@ -20,7 +20,7 @@ class Told:
 
     name = "told/model"
     capabilities: frozenset[Capability] = frozenset({"chat"})
-    parallel = 1
+    parallel: int | None = 1
 
     @property
     def identity(self) -> dict[str, JSON]:

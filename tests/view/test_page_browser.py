@@ -79,7 +79,7 @@ def ask(watched: Watched, query: dict[str, str]) -> tuple[str, list[str]]:
     """Sets the filters of the page, all others to nothing, and returns what is listed."""
     fields = dict.fromkeys(("part", "group", "outcome", "disagreement", "order", "search"), "") | query
     watched.tab.evaluate(
-        "fields => Object.entries(fields).forEach(([id, value]) => { document.getElementById(id).value = value; })",
+        "all => Object.entries(all).forEach(([id, value]) => { document.getElementById(id).value = value; })",
         fields,
     )
     watched.tab.evaluate("document.getElementById('found').textContent = 'so far'")
@@ -189,7 +189,5 @@ def test_a_run_that_goes_on_is_followed_in_the_page(tmp_path: Path) -> None:
         run.end()
         expect(found).to_have_text("5 of 5 samples", timeout=20_000)
         expect(live).to_be_hidden(timeout=20_000)
-        expect(tab.locator("#results")).to_contain_text(
-            "75", timeout=20_000
-        )
+        expect(tab.locator("#results")).to_contain_text("75", timeout=20_000)
         assert watched.complaints == []
