@@ -22,19 +22,24 @@ class Library:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._shown: OrderedDict[str, Shown] = OrderedDict()
-        self._worker = Worker("evalkit-view-folder")
+        self._worker, self._opener = Worker("evalkit-view-folder"), Worker("evalkit-view-runs")
         self._opening = asyncio.Lock()
 
     async def shown(self, names: str) -> Shown:
         """The runs with these names, joined by plus signs. Raises `UsageError` if there are none."""
         async with self._opening:
             if names not in self._shown:
-                self._shown[names] = await self._worker.do(Shown, self._folder, names.split("+"))
+                self._shown[names] = await self._opener.do(Shown, self._folder, names.split("+"))
             self._shown.move_to_end(names)
             while len(self._shown) > _OPEN:
                 _, old = self._shown.popitem(last=False)
                 await asyncio.to_thread(old.close)
             return self._shown[names]
+
+    async def first(self) -> str:
+        """The address of the first page: the index, or the page of the only run."""
+        names = [*await self._opener.do(self._folder.files)]
+        return f"runs/{names[0]}.html" if len(names) == 1 else "index.html"
 
     async def index(self) -> bytes:
         return (await self._worker.do(functools.partial(index_page, self._folder, live=True))).encode()
@@ -52,5 +57,6 @@ class Library:
 
     async def close(self) -> None:
         self._worker.close()
+        self._opener.close()
         for shown in self._shown.values():
             await asyncio.to_thread(shown.close)

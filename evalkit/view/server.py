@@ -37,6 +37,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_FRAMES = "frame-ancestors 'none'"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -95,11 +96,13 @@ class Server:
             found = web.Response(status=error.status)
         except UNREADABLE as error:
             found = web.json_response({"error": str(error)}, status=400)
+        page = found.content_type == "text/html"  # which has a policy of its own
         found.headers.update(_HEADERS)
+        found.headers["Content-Security-Policy"] = _FRAMES if page else f"default-src 'none'; {_FRAMES}"
         return found
 
     async def _first(self, request: web.Request) -> web.Response:
-        return web.Response(status=302, headers={"Location": "index.html"})
+        return web.Response(status=302, headers={"Location": await self.library.first()})
 
     async def _index(self, request: web.Request) -> web.Response:
         return _html(await self.library.index())

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 from evalkit.site.folder import RunFolder
-from evalkit.view.library import Library
+from evalkit.view.finding import MOST_ROWS
 from evalkit.view.server import Server
+from tests.made import sums
 from tests.report.pages import Watched
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Served:
-    """A running server. `names`: its runs by the names of their files, without the ending."""
+    """A running server."""
 
     def __init__(self, server: Server, folder: RunFolder) -> None:
         self.server = server
         self.folder = folder
         self.address = server.address
-        self.names = {path.stem: name for name, path in folder.files().items()}
 
     @property
-    def library(self) -> Library:
-        return self.server.library
+    def names(self) -> dict[str, str]:
+        """The names of the runs in addresses, by the names of their files without the ending."""
+        return {path.stem: name for name, path in self.folder.files().items()}
 
     def page(self, *runs: str) -> str:
         """The address of the page of some runs, by the names of their files."""
@@ -49,7 +56,9 @@ class Served:
         whole |= {"filters": [], "runs": [*range(min(2, len(runs)))]} | query
         while not (found := self.ask(runs, "find", query=json.dumps(whole)))["settled"]:
             pass
-        lines = self.ask(runs, "lines", result=found["result"], **{"from": 0, "to": found["count"]})
+        starts = range(0, found["count"], MOST_ROWS)
+        between = [{"from": start, "to": start + MOST_ROWS} for start in starts]
+        lines = [one for some in between for one in self.ask(runs, "lines", result=found["result"], **some)]
         assert len(lines) == found["count"]
         return [line["id"] for line in lines]
 
@@ -87,3 +96,46 @@ def serving(*places: Path) -> Iterator[Served]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
+
+
+class Going:
+    """A run in another process, which `tests/view/going.py` describes."""
+
+    def __init__(self, run: subprocess.Popen[str]) -> None:
+        self._run = run
+
+    def tell(self, *answers: str) -> None:
+        """Lets it answer."""
+        assert self._run.stdin is not None
+        self._run.stdin.write("".join(f"{one}\n" for one in answers))
+        self._run.stdin.flush()
+
+    def end(self) -> None:
+        """Waits until the run has ended."""
+        assert self._run.stdin is not None
+        self._run.stdin.close()
+        self._run.wait(60)
+
+
+@contextmanager
+def going(folder: Path, count: int) -> Iterator[Going]:
+    """A run over so many sums, `going.db` in the folder, once its file is there."""
+    path = folder / "going.db"
+    command = [sys.executable, "-m", "tests.view.going", sums(folder, count), str(path)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL, text=True, cwd=ROOT) as run:
+        try:
+            while not path.exists():
+                assert run.poll() is None
+                time.sleep(0.05)
+            yield Going(run)
+        finally:
+            run.kill()
+
+
+def until(served: Served, runs: Sequence[str], wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The state of a page of these runs, as soon as it is as wanted."""
+    deadline = time.monotonic() + 60
+    while not wanted(state := served.ask(runs, "state.json")):
+        assert time.monotonic() < deadline, state
+        time.sleep(0.05)
+    return dict(state)

@@ -20,6 +20,7 @@ class Served {
   constructor(address) {
     this.address = address;
     this.blocks = new Map();  // promises of lines by the number of their block, and then the lines
+    this.before = new Map();
     this.kinds = new Map();  // the types of the pictures and clips of samples, by their keys
     this.draw = () => {};
     view.medium = key => ({kind: this.kinds.get(key), source: `${address}media/${encodeURIComponent(key)}`});
@@ -35,14 +36,14 @@ class Served {
 
   // As for `Embedded`. While the server makes its index, it is asked again.
   async find(query, current, publish) {
+    const again = JSON.stringify(query) === JSON.stringify(this.query);
     this.query = query;
     let key = current;
     for (;;) {
       const begun = performance.now();
       const found = await this.ask('find', {query: JSON.stringify(query), current: key});
       if (this.query !== query) return false;
-      this.result = found.result;
-      this.blocks = new Map();
+      this.take(found.result, again ? this.blocks : new Map());
       this.settled = found.settled;
       const {done, of} = found.indexed, share = of ? Math.floor((100 * (done ?? 0)) / of) : 0;
       const note = ` so far; indexing ${query.text ? 'texts ' : ''}${Math.min(share, 99)} %`;
@@ -54,12 +55,20 @@ class Served {
     }
   }
 
+  // Shows another result. `before`: lines that are shown until its own have come.
+  take(result, before) {
+    if (result === this.result) return;
+    this.result = result;
+    this.before = before;
+    this.blocks = new Map();
+  }
+
   // A line if it is there; else it is drawn when it has come.
   row(place) {
-    const block = this.blocks.get(Math.floor(place / BLOCK));
+    const number = Math.floor(place / BLOCK), block = this.blocks.get(number), before = this.before.get(number);
     if (Array.isArray(block)) return block[place % BLOCK] ?? null;
     if (!block) this.fetched(place).then(() => this.draw(), () => {});
-    return null;
+    return Array.isArray(before) ? before[place % BLOCK] ?? null : null;
   }
 
   async fetched(place) {
@@ -77,10 +86,7 @@ class Served {
     const current = await this.ask('line', {part, id});
     if (current === null) return -1;
     const {at, result} = await this.ask('find', {query: JSON.stringify(this.query), current});
-    if (result !== this.result) {
-      this.result = result;
-      this.blocks = new Map();
-    }
+    this.take(result, this.blocks);
     return at;
   }
 
