@@ -25,7 +25,7 @@ from tests.made import sums
 HOLDER = """
 import os, subprocess, sys, time
 from pathlib import Path
-from evalkit.runfile.runlock import RunLock, held
+from evalkit.runfile.runlock import RunLock
 
 lock = RunLock.acquire(Path(sys.argv[1]))
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -42,7 +42,7 @@ TAKER = """
 import os, sys
 from pathlib import Path
 from evalkit.errors import UsageError
-from evalkit.runfile.runlock import RunLock, held
+from evalkit.runfile.runlock import RunLock
 
 path, alone, taken = Path(sys.argv[1]), Path(sys.argv[1] + ".alone"), 0
 while taken < 100:
