@@ -42,12 +42,15 @@ def to_html(
     costs: Costs | None = None,
     first: Sequence[Tabular] = (),
     runs_first: bool = True,
+    source: str = "",
+    home: str = "",
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
     `courses`, `calibration`, `lengths`, `costs`: those of the figures, which are among the breakdowns.
     `first`: tables above the others. `runs_first`: whether runs are left of printed columns, because a phone
-    shows the first columns.
+    shows the first columns. `source`: the address at a server that has the samples (`Browser.source`).
+    `home`: the address of the page that lists all runs, if there is one.
     """
     of_figures = (
         *course_tables(courses),
@@ -66,9 +69,10 @@ def to_html(
         ],
         charts=charts,
         parts=list(map(cleaned, (*of_figures, *heat_maps(table), *breakdowns(table)))),
-        browser=make_browser(stores, names, samples),
+        browser=make_browser(stores, names, samples, source),
         cards=cards(stores),
         runs=run_cards(stores, names),
+        home=home,
     )
 
 
