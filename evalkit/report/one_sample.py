@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from evalkit.report.failures import failure_lines
 from evalkit.runfile.records import AGAIN, FAILED
 from evalkit.runfile.sample_records import Generation, SampleRecord
 from evalkit.runfile.store import Cell
@@ -102,6 +103,7 @@ def _verdict(cell: Cell, sample: SampleRecord) -> Iterator[str]:
             credit = f", credit {final['credit']:g}" if "credit" in final else ""
             why = f": {final['reason']}" if final.get("reason") else ""
             yield f"{name + ': ' if name else ''}{said}{credit}{why}"
+            yield from failure_lines(final)
     yield f"counts as right: {' | '.join(sample.target) or 'not public'}"
     yield f"by {cell.spec.scorer}"
 

@@ -16,7 +16,7 @@ from evalkit.report.tabular import Tabular
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
-SCRIPTS = ("data.js", "markdown.js", "sample.js", "query.js", "list.js", "tables.js", "page.js")
+SCRIPTS = ("data.js", "markdown.js", "failure.js", "sample.js", "query.js", "list.js", "tables.js", "page.js")
 """The scripts in the order of the page; each uses those before it."""
 
 

@@ -72,9 +72,10 @@ function reading(name, finals, graded) {
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
     const values = Object.entries(final.values ?? {}).map(([name, number]) => `, ${name} ${number}`).join('');
     const value = final.value === null ? make('i', {}, 'no answer found') : program(final.value, 'text value');
+    if (final.detail?.line) markLine(value, final.detail.line);
     const reason = final.reason ? make('p', {class: 'reason'}, plain(final.reason)) : null;
     return make('div', {class: `final ${verdict.replace(' ', '-')}`},
-      make('p', {class: 'verdict'}, plain(verdict + credit + values)), value, reason);
+      make('p', {class: 'verdict'}, plain(verdict + credit + values)), value, reason, final.detail ? failure(final.detail) : null);
   }));
 }
 
