@@ -34,6 +34,8 @@ class Browser:
     count: int
     notes: tuple[str, ...]
     several: bool
+    formulas: bool = False
+    """Whether there may be formulas among the texts."""
 
 
 def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Browser | None:
@@ -57,7 +59,8 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
             f"{len(among):,} of {every:,} samples, chosen at random by their ids, the same in every report; "
             "evalkit export writes all of them"
         )
-    return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), len(read) > 1)
+    several = len(read) > 1
+    return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), several, packer.formulas)
 
 
 def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:

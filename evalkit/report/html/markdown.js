@@ -45,7 +45,7 @@ function blocks(lines, depth = 0) {
       nodes.push(make('blockquote', {}, blocks(run(one => QUOTE.test(one)).map(one => one.replace(QUOTE, '')), depth + 1)));
     } else if (depth < 8 && ITEM.test(text)) nodes.push(list(run(one => ITEM.test(one) || /^ +\S/.test(one)), depth));
     else if (text.includes('|') && divides(lines[at + 1] ?? '')) nodes.push(grid(run(one => one.includes('|'))));
-    else nodes.push(make('p', {}, inline([text, ...(at++, run(one => plainly(one)))].join('\n'))));
+    else nodes.push(make('p', {}, inline([text, ...(at++, run(one => plainly(one) && !displayed(lines, at)))].join('\n'))));
   }
   return nodes;
 }
@@ -122,8 +122,17 @@ function inline(text) {
 function set(whole) {
   const words = /^\$[^$]/.test(whole) && /\s[A-Za-z]{3,}\s/.test(whole) && !/[\\^_{}=+<>]/.test(whole);
   const node = words || typeof formula === 'undefined' ? null : formula(whole);
-  if (node) node.setAttribute('title', line(whole));
-  return node ?? make('code', {class: 'formula'}, plain(whole));
+  return node ? make('span', {class: 'set', title: line(whole)}, node) : make('code', {class: 'formula'}, plain(whole));
+}
+
+// A short text, such as a reference: where texts are rendered, its formulas are set, and so is one without delimiters.
+function brief(text, kind) {
+  const element = program(text, kind);
+  if (!view.rendered || typeof formula === 'undefined' || PYTHON.test(text)) return element;
+  const whole = /\\[A-Za-z]|\^/.test(text) && !/[$\n]/.test(text) ? formula(text, true) : null;
+  if (whole) element.replaceChildren(make('span', {class: 'set', title: line(text)}, whole));
+  else if (/\$|\\[([]|\\boxed/.test(text)) element.replaceChildren(...inline(text));
+  return element;
 }
 
 const PYTHON = /^\s*(def|class|import|from|return|for|if|while|print|@)\b/m;

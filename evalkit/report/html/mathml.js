@@ -3,7 +3,7 @@
 
 const MATHML = 'http://www.w3.org/1998/Math/MathML';
 const LONGEST_FORMULA = 4000, DEEPEST_FORMULA = 40, APPLIED = '\u2061';
-const TOKEN = /\s*(\\(?:operatorname\*|[A-Za-z]+|[\s\S])|\d+(?:\.\d+)?|\.\d+|\S?)/uy;
+const TEX_TOKEN = /\s*(\\(?:operatorname\*|[A-Za-z]+|[\s\S])|\d+(?:\.\d+)?|\.\d+|\S?)/uy;
 
 function element(tag, attributes, ...children) {
   const made = document.createElementNS(MATHML, tag);
@@ -13,7 +13,8 @@ function element(tag, attributes, ...children) {
 }
 
 const operator = (text, attributes = {}) => element('mo', attributes, text);
-const fence = text => (text === '.' ? [] : [operator(text, {stretchy: 'true', fence: 'true'})]);
+const tight = text => operator(text, {stretchy: 'false', lspace: '0', rspace: '0'});
+const fenced = text => (text === '.' ? [] : [operator(text, {stretchy: 'true', fence: 'true'})]);
 const one = nodes => (nodes.length === 1 ? nodes[0] : element('mrow', {}, nodes));
 
 // The math element of a formula with its delimiters, or of one without (`bare`); null if it is not understood.
@@ -49,9 +50,9 @@ class Formula {
 
   // The next token, and moves behind it; '' at the end.
   next() {
-    TOKEN.lastIndex = this.at;
-    const found = TOKEN.exec(this.text);
-    this.at = TOKEN.lastIndex;
+    TEX_TOKEN.lastIndex = this.at;
+    const found = TEX_TOKEN.exec(this.text);
+    this.at = TEX_TOKEN.lastIndex;
     return found[1].replace(/^\\\s$/, '\\ ');
   }
 
@@ -76,7 +77,7 @@ class Formula {
         this.next();
         const parts = [one(nodes), one(this.row(ends))];
         const fraction = element('mfrac', token === '\\over' ? {} : {linethickness: '0'}, parts);
-        nodes = token === '\\choose' ? [fence('('), fraction, fence(')')].flat() : [fraction];
+        nodes = token === '\\choose' ? [fenced('('), fraction, fenced(')')].flat() : [fraction];
       } else if (token === '\\displaystyle' || token === '\\textstyle') {
         this.next();
         nodes.push(element('mstyle', {displaystyle: String(token === '\\displaystyle')}, this.row(ends)));
@@ -160,14 +161,14 @@ class Formula {
     if (/^\p{L}$/u.test(token)) {
       return [element('mi', this.font === 'mathrm' ? {mathvariant: 'normal'} : {}, this.lettered(token))];
     }
-    if (/^[|/[\]()]$/.test(token)) return [operator(token, {stretchy: 'false'})];
+    if (/^[|/[\]()]$/.test(token)) return [tight(token)];
     if (/^[=+*<>!?,.:;"%@`]$/.test(token)) return [operator(token)];
     if (token.codePointAt(0) > 160) return [operator(token)];
     throw new NotUnderstood();
   }
 
   lettered(text) {
-    const [upper, lower, digit, others] = FONTS[this.font] ?? [];
+    const [upper, lower, digit, others] = TEX_FONTS[this.font] ?? [];
     return [...text].map(letter => {
       const first = /[A-Z]/.test(letter) ? [upper, 65] : /[a-z]/.test(letter) ? [lower, 97] : /\d/.test(letter) ? [digit, 48] : [];
       return others?.get(letter) ?? (first[0] ? String.fromCodePoint(first[0] + letter.charCodeAt(0) - first[1]) : letter);
@@ -175,19 +176,19 @@ class Formula {
   }
 
   command(name) {
-    if (LETTERS_OF.has(name)) return [element('mi', /^[a-z]/.test(name) ? {} : {mathvariant: 'normal'}, LETTERS_OF.get(name))];
-    if (OPERATORS_OF.has(name)) return [operator(OPERATORS_OF.get(name), {stretchy: 'false'})];
-    if (LARGE.has(name)) return [Object.assign(operator(LARGE.get(name)), {limits: !name.endsWith('int')})];
-    if (FUNCTIONS.has(name)) return [element('mi', {}, name), operator(APPLIED)];
-    if (LIMITS.has(name)) return [Object.assign(operator(name, {movablelimits: 'true', form: 'prefix'}), {limits: true})];
-    if (SPACES.has(name) || name === ' ') return [element('mspace', {width: `${SPACES.get(name) ?? '.33'}em`})];
-    if (OVER.has(name)) {
-      const made = element('mover', {accent: 'true'}, this.argument(), operator(OVER.get(name), {stretchy: String(name.length > 5 || name === 'bar')}));
+    if (TEX_LETTERS.has(name)) return [element('mi', /^[a-z]/.test(name) ? {} : {mathvariant: 'normal'}, TEX_LETTERS.get(name))];
+    if (TEX_OPERATORS.has(name)) return [operator(TEX_OPERATORS.get(name), {stretchy: 'false'})];
+    if (TEX_LARGE.has(name)) return [Object.assign(operator(TEX_LARGE.get(name)), {limits: !name.endsWith('int')})];
+    if (TEX_FUNCTIONS.has(name)) return [element('mi', {}, name), operator(APPLIED)];
+    if (TEX_LIMITS.has(name)) return [Object.assign(operator(name, {movablelimits: 'true', form: 'prefix'}), {limits: true})];
+    if (TEX_SPACES.has(name) || name === ' ') return [element('mspace', {width: `${TEX_SPACES.get(name) ?? '.33'}em`})];
+    if (TEX_OVER.has(name)) {
+      const made = element('mover', {accent: 'true'}, this.argument(), operator(TEX_OVER.get(name), {stretchy: String(/^(over|wide)/.test(name))}));
       return [Object.assign(made, {limits: name === 'overbrace'})];
     }
-    if (UNDER.has(name)) return [Object.assign(element('munder', {}, this.argument(), operator(UNDER.get(name), {stretchy: 'true'})), {limits: true})];
-    if (TEXTS.has(name) && this.peek() === '{') return this.words(name);
-    if (name === 'mathrm' || Object.hasOwn(FONTS, name)) {
+    if (TEX_UNDER.has(name)) return [Object.assign(element('munder', {}, this.argument(), operator(TEX_UNDER.get(name), {stretchy: 'true'})), {limits: true})];
+    if (TEX_TEXTS.has(name) && this.peek() === '{') return this.words(name);
+    if (name === 'mathrm' || Object.hasOwn(TEX_FONTS, name)) {
       const font = this.font;
       this.font = name;
       const made = this.argument();
@@ -195,8 +196,8 @@ class Formula {
       return [made];
     }
     const key = /^[bB]igg?[lrm]?$/.test(name) ? 'big' : name;
-    if (!Object.hasOwn(COMMANDS, key)) throw new NotUnderstood();
-    return COMMANDS[key](this, name);
+    if (!Object.hasOwn(TEX_COMMANDS, key)) throw new NotUnderstood();
+    return TEX_COMMANDS[key](this, name);
   }
 
   // A text in a formula, which may have formulas of its own.
@@ -214,7 +215,7 @@ class Formula {
   }
 
   delimiter() {
-    const token = this.next(), text = token[0] === '\\' ? OPERATORS_OF.get(token.slice(1)) : token;
+    const token = this.next(), text = token[0] === '\\' ? TEX_OPERATORS.get(token.slice(1)) : token;
     if (!text || !/^[.()[\]{}|/‖⌊⌋⌈⌉⟨⟩<>↑↓∖]$/.test(text)) throw new NotUnderstood();
     return text === '<' ? '⟨' : text === '>' ? '⟩' : text;
   }
@@ -243,7 +244,7 @@ class Formula {
     }
     if (this.raw() !== name) throw new NotUnderstood();
     const made = element('mtable', /^(align|split|gather|eqn|equation)/.test(kind) ? {displaystyle: 'true'} : {}, rows);
-    const [open, close] = FENCES.get(name) ?? '..';
-    return [element('mrow', {}, fence(open), made, fence(close))];
+    const [open, close] = TEX_FENCES.get(name) ?? '..';
+    return [element('mrow', {}, fenced(open), made, fenced(close))];
   }
 }

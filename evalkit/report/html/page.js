@@ -1,18 +1,4 @@
-// Sets up the page: the button for the theme, the tables, the filters, the list.
-
-function themed() {
-  const button = document.getElementById('theme'), root = document.documentElement;
-  const dark = matchMedia('(prefers-color-scheme: dark)');
-  const isDark = () => (root.dataset.theme ?? (dark.matches ? 'dark' : 'light')) === 'dark';
-  const label = () => { button.textContent = isDark() ? 'Light' : 'Dark'; };
-  button.addEventListener('click', () => {
-    root.dataset.theme = isDark() ? 'light' : 'dark';
-    label();
-  });
-  dark.addEventListener('change', label);
-  label();
-  button.hidden = false;
-}
+// Sets up the samples: the filters, the list.
 
 function options(select, names, values) {
   select.append(...names.map((name, i) => make('option', {value: values?.[i] ?? i}, line(name))));
@@ -103,12 +89,6 @@ async function browse() {
   document.documentElement.dataset.ready = 'yes';
 }
 
-themed();
-sortable(document);
-for (const about of document.querySelectorAll('.about')) {
-  about.replaceChildren(...blocks(lines_of(about.textContent)));
-  about.classList.add('set');
-}
 browse().catch(error => {
   const place = document.getElementById('samples');
   place.append(make('p', {class: 'error', role: 'alert'}, `The samples cannot be shown: ${error.message}`));

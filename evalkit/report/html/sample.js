@@ -56,9 +56,9 @@ function question(sample, line) {
     shown.length ? make('div', {class: 'media'}, shown) : null,
     sample.input ? prose(sample.input) : null,
     sample.choices.length ? make('ol', {class: 'choices'}, sample.choices.map((choice, i) =>
-      make('li', {}, make('b', {}, `${LETTERS[i] ?? i + 1} `), make('bdi', {}, plain(choice))))) : null,
+      make('li', {}, make('b', {}, `${LETTERS[i] ?? i + 1} `), make('bdi', {}, view.rendered ? inline(choice) : plain(choice))))) : null,
     make('h4', {}, references.length > 1 ? 'References' : 'Reference'),
-    ...references.map(text => program(text, 'text reference')),
+    ...references.map(text => brief(text, 'text reference')),
     meta.length ? make('details', {}, make('summary', {}, 'More about the question'),
       meta.map(([name, value]) => make('div', {}, make('h5', {}, plain(name)), program(words(value))))) : null,
   ];
@@ -71,7 +71,7 @@ function reading(name, finals, graded) {
     const verdict = final.correct === null ? 'not judged' : judged;
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
     const values = Object.entries(final.values ?? {}).map(([name, number]) => `, ${name} ${number}`).join('');
-    const value = final.value === null ? make('i', {}, 'no answer found') : program(final.value, 'text value');
+    const value = final.value === null ? make('i', {}, 'no answer found') : brief(final.value, 'text value');
     if (final.detail?.line) markLine(value, final.detail.line);
     const reason = final.reason ? make('p', {class: 'reason'}, plain(final.reason)) : null;
     return make('div', {class: `final ${verdict.replace(' ', '-')}`},
