@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from evalkit.benchmark.readable import SPOKEN
 from evalkit.report.failures import failure_lines
 from evalkit.runfile.records import AGAIN, FAILED
 from evalkit.runfile.sample_records import Generation, SampleRecord
@@ -74,8 +75,8 @@ def _read(cell: Cell, sample: SampleRecord) -> Iterator[str]:
             yield of + ("no answer" if final["value"] is None else _from(str(final["value"]), texts))
     if sample.outcome == FAILED:
         yield "nothing: the sample failed"
-    if answer.get("detail"):
-        yield f"detail: {_json(answer['detail'])}"
+    if detail := {key: value for key, value in answer.get("detail", {}).items() if key != SPOKEN}:
+        yield f"detail: {_json(detail)}"
 
 
 def _from(value: str, texts: Sequence[str]) -> str:

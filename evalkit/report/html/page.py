@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
 SCRIPTS = (
-    "data.js", "latex.js", "mathml.js", "markdown.js", "failure.js", "sample.js", "query.js", "list.js",
-    "tables.js", "theme.js", "page.js",
+    "data.js", "latex.js", "mathml.js", "markdown.js", "failure.js", "spoken.js", "sample.js", "query.js",
+    "list.js", "tables.js", "theme.js", "page.js",
 )  # fmt: skip
 """The scripts in the order of the page; each uses those before it."""
 FORMULAS = {"latex.js", "mathml.js"}

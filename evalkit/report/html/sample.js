@@ -138,8 +138,8 @@ function prompt(request, before) {
 // The answers of one run, in a column.
 function answered(name, answer, requests) {
   if (!answer) return make('section', {class: 'run'}, make('h4', {}, plain(name)), badge(''));
-  const {votes: counted, ...others} = answer.detail;
-  const details = Object.entries(counted ? others : answer.detail).map(([key, value]) => [key, words(value)]);
+  const {votes: counted, spoken, ...others} = answer.detail;
+  const details = Object.entries(others).map(([key, value]) => [key, words(value)]);
   const readings = Object.entries(answer.readings).filter(([, finals]) => finals.length);
   const failure = answer.boundary ? `failed at the ${answer.boundary}: ` : '';
   return make('section', {class: 'run'},
@@ -147,6 +147,7 @@ function answered(name, answer, requests) {
     answer.error ? make('p', {class: 'error'}, plain(failure + answer.error)) : null,
     readings.map(([reader, finals]) => reading(reader, finals, answer.graded)),
     answer.steps ? alignment(answer.steps) : null,
+    Array.isArray(spoken) ? spokenWords(spoken) : null,
     counted ? votes(answer.detail) : null,
     details.length ? facts(details) : null,
     answer.draws.map((draws, i) => [
@@ -167,8 +168,8 @@ async function sampleNodes(index, row, runs) {
   };
   const columns = runs.map(run => answered(index.runs[run], sample.runs[run], prompts[at][run]));
   const several = columns.length > 2 ? ' many' : columns.length > 1 ? ' two' : '';
-  return [
-    make('div', {class: 'question'}, question(sample, line)),
-    make('div', {class: `runs${several}`}, columns),
-  ];
+  const asked = make('div', {class: 'question'}, question(sample, line));
+  const found = make('div', {class: `runs${several}`}, columns);
+  followClip(asked.querySelector('audio'), found);
+  return [asked, found];
 }
