@@ -1,4 +1,4 @@
-"""Where a program failed its test, as lines of text."""
+"""The detail of a verdict as lines of text, such as where a program failed its test."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Any
 
 
 def failure_lines(final: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what the verdict's detail knows: the test, its values, the last call, the line of the answer.
+    """Yields the verdict's detail: the test, its values, the last call, the line of the answer, and all else.
 
     `final`: as in `answer.finals` of the run file. The texts are the program's, and prove nothing.
     """
-    detail = final.get("detail") or {}
-    values = detail.get("values")
+    detail = {**(final.get("detail") or {})}
+    values = detail.pop("values", None)
+    line = detail.pop("line", 0)
     values = values if isinstance(values, dict) else {}
     facts = {
-        "test": detail.get("test"),
+        "test": detail.pop("test", ""),
         "where": ", ".join(f"{name} = {value}" for name, value in values.items()),
-        "last call": detail.get("call"),
-        "returned": detail.get("returned"),
-        "raised": detail.get("raised"),
-        f"line {detail['line']} of the answer" if detail.get("line") else "line": detail.get("code"),
+        "last call": detail.pop("call", ""),
+        "returned": detail.pop("returned", ""),
+        "raised": detail.pop("raised", ""),
+        f"line {line} of the answer" if line else "line of the program": detail.pop("code", ""),
+        **detail,
     }
     for name, fact in facts.items():
         if fact:

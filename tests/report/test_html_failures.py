@@ -72,6 +72,10 @@ def test_the_text_of_a_sample_has_the_place(run: Path) -> None:
     assert lines[2].startswith("      test: ")
 
 
+def test_a_scorers_own_detail_is_shown() -> None:
+    assert [*failure_lines({"detail": {"closest": "Lima\nPeru"}})] == ["  closest: Lima", "    Peru"]
+
+
 @pytest.mark.parametrize("detail", [{"values": [1]}, {"test": 5, "line": "x"}, {"call": {"a": None}}, {}])
 def test_an_edited_detail_is_only_text(detail: dict[str, object]) -> None:
     assert all(isinstance(line, str) for line in failure_lines({"detail": detail}))

@@ -1,11 +1,11 @@
-// Where a program failed its test: the test, the values in it, the last call; and the line of the program.
+// The detail of a verdict. Where a program failed: the test, the values in it, the last call, the line of the program.
 
 function failure(detail) {
-  const {test, values, call, returned, raised, line, code} = detail;
+  const {test, values, call, returned, raised, line, code, ...others} = detail;
   const known = [
     ...(values && typeof values === 'object' ? Object.entries(values) : []),
     ['last call', call], ['returned', returned], ['raised', raised],
-    [line ? `line ${line} of the answer` : 'line of the program', code],
+    [line ? `line ${line} of the answer` : 'line of the program', code], ...Object.entries(others),
   ].filter(([, text]) => text);
   if (!test && !known.length) return null;
   return make('div', {class: 'failure'},
