@@ -14,7 +14,7 @@ from bench.rows import Row, say, table
 
 MEASURES = (
     "startup", "engine_latency", "engine_cpu", "memory", "page", "pictures", "reopen", "replicas",
-    "soak", "ceiling", "bootstrap", "sandbox", "spellings", "waits",
+    "soak", "ceiling", "bootstrap", "sandbox", "spellings", "view", "waits",
 )  # fmt: skip
 
 

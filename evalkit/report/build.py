@@ -51,12 +51,14 @@ class Page:
 
     `samples`: the highest number of samples; there are fewer if they are long; 0: none. `prices`: the prices
     of a million prompt tokens and of a million completion tokens, by run. `charts`: whether to draw charts.
+    `source`: the address at a server that has the samples; "" if the page has them.
     `home`: the address of the page that lists all runs, if there is one.
     """
 
     samples: int = MOST
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     charts: bool = True
+    source: str = ""
     home: str = ""
 
 
@@ -256,6 +258,7 @@ def _page(
         courses=found,
         calibration=calibrated,
         runs_first=runs_first,
+        source=wanted.source,
         home=wanted.home,
     )
 

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     "data.js", "latex.js", "mathml.js", "markdown.js", "failure.js", "spoken.js", "sample.js", "query.js",
-    "list.js", "tables.js", "theme.js", "page.js",
+    "source.js", "list.js", "tables.js", "theme.js", "page.js",
 )  # fmt: skip
 """The scripts in the order of the page; each uses those before it."""
-FORMULAS = {"latex.js", "mathml.js"}
+_SERVED = (*SCRIPTS[:-1], "served.js", SCRIPTS[-1])
+"""Those of a page whose samples are at a server."""
+_FORMULAS = {"latex.js", "mathml.js"}
 """Those that a page without formulas does not need."""
 
 
@@ -40,11 +42,13 @@ def render(
     """The whole file. `home`: the address of the page that lists all runs, "" if there is none. Every
     text is escaped, except evalkit's own code and base64.
     """
+    served = browser is not None and bool(browser.source)
     formulas = browser is not None and browser.formulas
     return filled(
         "page.html.j2",
         styles=("page.css",),
-        scripts=[name for name in SCRIPTS if formulas or name not in FORMULAS],
+        scripts=[name for name in (_SERVED if served else SCRIPTS) if formulas or name not in _FORMULAS],
+        connects=served,
         title=title,
         tables=tables,
         charts=charts,
@@ -95,12 +99,13 @@ def filled(
 def policy(style: str, script: str, *, connects: bool = False) -> str:
     """A content security policy: only this style, this script, and media from the page; no network.
 
-    `connects`: whether the script may ask the page's own server.
+    `connects`: whether the page's own server may be asked, for data and for media.
     """
-    connected = "connect-src 'self'; " if connects else ""
+    own = " 'self'" if connects else ""
+    connected = f"connect-src{own}; " if connects else ""
     return (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; {connected}"
-        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+        f"img-src data:{own}; media-src data:{own}; base-uri 'none'; form-action 'none'"
     )
 
 

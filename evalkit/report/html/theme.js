@@ -14,9 +14,14 @@ function themed() {
   button.hidden = false;
 }
 
-themed();
-sortable(document);
-for (const about of document.querySelectorAll('.about')) {
-  about.replaceChildren(...blocks(lines_of(about.textContent)));
-  about.classList.add('set');
+// Lets the tables of a part of the page sort, and sets its descriptions.
+function dressed(part) {
+  sortable(part);
+  for (const about of part.querySelectorAll('.about')) {
+    about.replaceChildren(...blocks(lines_of(about.textContent)));
+    about.classList.add('set');
+  }
 }
+
+themed();
+dressed(document);
