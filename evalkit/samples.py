@@ -27,18 +27,13 @@ def plain_text(text: str) -> str:
 
 
 _IMAGES = (
-    (b"\x89PNG", "image/png"),
-    (b"\xff\xd8", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
+    (b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"GIF8", "image/gif"), (b"RIFF", "image/webp"),
     ((b"II*\0", b"MM\0*"), "image/tiff"),
-)
+)  # fmt: skip
 _SOUNDS = (
-    (b"RIFF", "audio/wav"),
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
+    (b"RIFF", "audio/wav"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"),
     ((b"ID3", b"\xff"), "audio/mpeg"),
-)
+)  # fmt: skip
 
 
 def video_mime(head: bytes) -> str:
@@ -386,13 +381,15 @@ class Verdict:
 
     `credit`: a number between 0 and 1 if an answer may be partly right (`correct`: at least one half); None
     if it is right or wrong. `values`: finite numbers by name, in any range, such as a judge's grade of 0 to
-    5; they are stored with the answer, and metrics read them (`Scored.values`).
+    5; they are stored with the answer, and metrics read them (`Scored.values`). `detail`: what people are
+    shown of the reason; it is stored with the answer, and decides nothing.
     """
 
     correct: bool
     reason: str = ""
     credit: float | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    detail: Mapping[str, JSON] = field(default_factory=dict, compare=False)
 
     @property
     def worth(self) -> float:

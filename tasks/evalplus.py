@@ -87,8 +87,8 @@ def sandbox() -> Sandbox:
     return Sandbox(LIMITS)
 
 
-async def _verdict(one: Program) -> Verdict:
-    return await verdict_of(sandbox(), dataclasses.replace(one, test=repaired(one.test)))
+async def _verdict(one: Program, body: str) -> Verdict:
+    return await verdict_of(sandbox(), dataclasses.replace(one, test=repaired(one.test)), body)
 
 
 def in_a_fence(text: str) -> str:
@@ -106,7 +106,7 @@ def humaneval_prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 @versioned("humanevalplus.scorer", 1)
 async def humaneval_score(body: str, sample: Sample) -> Verdict:
-    return await _verdict(humaneval.program(body, sample))
+    return await _verdict(humaneval.program(body, sample), body)
 
 
 @task("humanevalplus")
@@ -157,7 +157,7 @@ def mbpp_prompt(sample: Sample, protocol: Protocol) -> Prompt:
 async def mbpp_score(body: str, sample: Sample) -> Verdict:
     imports = mbpp.texts(sample, "imports")
     test = "\n".join((*imports, str(sample.meta["test"])))
-    return await _verdict(dataclasses.replace(mbpp.program(body, sample), test=test))
+    return await _verdict(dataclasses.replace(mbpp.program(body, sample), test=test), body)
 
 
 @task("mbppplus")

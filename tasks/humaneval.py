@@ -98,7 +98,7 @@ def sandbox() -> Sandbox:
 
 @versioned("humaneval.scorer", 1)
 async def score(body: str, sample: Sample) -> Verdict:
-    return await verdict_of(sandbox(), program(body, sample))
+    return await verdict_of(sandbox(), program(body, sample), body)
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:

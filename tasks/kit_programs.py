@@ -24,10 +24,19 @@ WRONG_BODIES = (
 equal to all, patches."""
 
 
-async def verdict_of(sandbox: Sandbox, program: Program) -> Verdict:
-    """Right if the program passes its tests; the reason is the outcome."""
+async def verdict_of(sandbox: Sandbox, program: Program, answer: str) -> Verdict:
+    """Right if the program, which contains `answer`, passes its tests; the reason is the outcome.
+
+    The detail says where it failed; its `line` is counted from the first line of the answer.
+    """
     outcome = await sandbox.run(program)
-    return Verdict(outcome.status == "passed", f"{outcome.status}: {outcome.detail}".rstrip(": "))
+    reason = f"{outcome.status}: {outcome.detail}".rstrip(": ")
+    detail = outcome.failure.as_json() if outcome.failure else {}
+    if outcome.failure and outcome.failure.line:
+        before = program.source[: max(0, program.source.rfind(answer))].count("\n")
+        line = outcome.failure.line - before
+        detail = {**detail, "line": line if 0 < line <= answer.count("\n") + 1 else 0}
+    return Verdict(outcome.status == "passed", reason, detail=detail)
 
 
 def sandbox_notes(protocol: Protocol) -> Mapping[str, JSON]:

@@ -192,7 +192,7 @@ def sandbox() -> Sandbox:
 @versioned("mbpp.scorer", 1)
 async def score(body: str, sample: Sample) -> Verdict:
     """Right where every test passes (Austin et al. 2021, section 4.1)."""
-    return await verdict_of(sandbox(), program(body, sample))
+    return await verdict_of(sandbox(), program(body, sample), body)
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:

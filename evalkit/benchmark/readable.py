@@ -25,6 +25,9 @@ The Stream-Safe Text Format of Unicode (UAX #15) has at most 30.
 UNREAD = "unread"
 """The entry of an answer's detail with the number of responses that were too long to be read."""
 
+SPOKEN = "spoken"
+"""The entry of an answer's detail with `Response.spoken`, for people; it decides nothing."""
+
 
 def is_readable(text: str) -> bool:
     """Whether `text` has at most `LONGEST` characters, and nowhere more than `MOST_MARKS` marks in a row."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from evalkit.benchmark.protocol import Protocol
-from evalkit.benchmark.readable import UNREAD, is_readable, unread
+from evalkit.benchmark.readable import SPOKEN, UNREAD, is_readable, unread
 from evalkit.benchmark.readers import Extract, Reader, Reading
 from evalkit.benchmark.task import ModelExtractor, Task
 from evalkit.benchmark.transcript import Transcript
@@ -69,6 +69,8 @@ def read(
         raise ScorerError(f"reader: must return an Answer with finals, not {answer!r:.80}")
     if count := unread(transcript.responses) + sum(UNREAD in branch.detail for branch in branches.values()):
         answer.detail[UNREAD] = count
+    if spoken := next((one.spoken for one in transcript.responses if one.spoken), ()):
+        answer.detail[SPOKEN] = [list(piece) for piece in spoken]
     return answer
 
 

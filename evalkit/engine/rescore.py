@@ -21,6 +21,7 @@ import orjson
 import evalkit
 from evalkit.benchmark.names import is_lm_eval
 from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.readable import SPOKEN
 from evalkit.benchmark.spec import BY, CellSpec
 from evalkit.benchmark.task import ModelScorer, Task, judge_roles
 from evalkit.data.base import Records
@@ -262,8 +263,8 @@ async def read_again(
     """Returns `row` with the answer and the score that `task` gives the stored responses, or failed."""
     try:
         answer, otherwise = await answers(task, row.sample, protocol, asked.transcript(), judging)
-        if "shots" in asked.answer.get("detail", {}):
-            answer.detail["shots"] = asked.answer["detail"]["shots"]
+        known = asked.answer.get("detail", {})
+        answer.detail.update({key: known[key] for key in ("shots", SPOKEN) if key in known})
         made = await score_of(task, metrics, row.sample, answer, otherwise, judging)
         row = dataclasses.replace(
             row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()

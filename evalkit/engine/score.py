@@ -8,6 +8,8 @@ import math
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
+import orjson
+
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.task import ModelScorer, Scorer, Task, Verdict
 from evalkit.engine.faults import FAULTS, fault
@@ -65,6 +67,7 @@ class Graded:
                 **({"values": dict(v.values)} if v.values else {}),
                 **_ended(f),
                 "reason": v.reason,
+                **({"detail": dict(v.detail)} if v.detail else {}),
             }
             for f, v in zip(self.finals, self.verdicts, strict=True)
         ]
@@ -241,7 +244,7 @@ def _plain(verdict: Verdict) -> Verdict:
     if not isinstance(verdict, Verdict):
         raise ScorerError(f"scorer: must return a Verdict, not {type(verdict).__name__}")
     known = type(verdict.correct) is bool and type(verdict.reason) is str
-    if known and verdict.credit is None and not verdict.values:
+    if known and verdict.credit is None and not verdict.values and not verdict.detail:
         return verdict  # the usual case
     correct: object = verdict.correct
     if callable(listed := getattr(correct, "tolist", None)):
@@ -251,7 +254,18 @@ def _plain(verdict: Verdict) -> Verdict:
     credit = None if verdict.credit is None else float(verdict.credit)
     if credit is not None and not 0 <= credit <= 1:
         raise ScorerError(f"scorer: the verdict's credit must be between 0 and 1, not {credit}")
-    return Verdict(bool(correct), plain_text(str(verdict.reason)), credit, _plain_values(verdict.values))
+    reason = plain_text(str(verdict.reason))
+    values, detail = _plain_values(verdict.values), _plain_detail(verdict.detail)
+    return Verdict(bool(correct), reason, credit, values, detail)
+
+
+def _plain_detail(detail: object) -> dict[str, JSON]:
+    try:
+        if not isinstance(detail, Mapping):
+            raise TypeError(f"not {type(detail).__name__}")
+        return orjson.loads(orjson.dumps(dict(detail)))  # type: ignore[no-any-return]
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise ScorerError(f"scorer: the verdict's detail must be a mapping of plain JSON: {error}") from None
 
 
 def _plain_values(values: object) -> dict[str, float]:

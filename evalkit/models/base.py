@@ -295,6 +295,8 @@ class Response:
     """What the endpoint said of itself, as (kind, value); counted, not stored (`evalkit.engine.evidence`)."""
     tokens: tuple[tuple[str, int], ...] = field(default=(), compare=False)
     """Further numbers of tokens, as (kind, tokens) (`evalkit.models.usage`); added up, not stored."""
+    spoken: tuple[tuple[str, float, float], ...] = field(default=(), compare=False)
+    """What a clip says when, for the answer's detail: (word or segment, its begin, its end), in seconds."""
     more: tuple[Response, ...] = ()
     """The further draws of a request with `n`, in order; each is stored by itself."""
 

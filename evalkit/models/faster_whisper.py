@@ -145,10 +145,12 @@ class FasterWhisperModel:
                 best_of=_BEST_OF if self._fallback else 1,
                 **settings,
             )
-            text = "".join(segment.text for segment in segments)  # the work is done here
+            heard = list(segments)  # the work is done here
         except Exception as error:
             raise ProviderError(f"faster-whisper: {_line(error)}") from error
-        return Response(text.strip(), seconds=time.perf_counter() - started)
+        text = "".join(segment.text for segment in heard).strip()
+        spoken = tuple((one.text.strip(), float(one.start), float(one.end)) for one in heard)
+        return Response(text, seconds=time.perf_counter() - started, spoken=spoken)
 
     def _tried(self, temperature: float) -> float | tuple[float, ...]:
         if isinstance(self._fallback, tuple):

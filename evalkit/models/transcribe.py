@@ -3,7 +3,9 @@
 A clip is posted as a form to /audio/transcriptions, or to /audio/translations, which translates into English.
 Servers differ in these fields:
 
-- `response_format` is json, the only format that all servers and all their models support.
+- `response_format` is json, the only format that all servers and all their models support. With the option
+  `transcribe/NAME?words=on` it is verbose_json with `timestamp_granularities[]=word` (OpenAI's whisper-1 and
+  speaches; vLLM has segments): the response then says when each word, or else each segment, was spoken.
 - `temperature`: 0 is greedy in vLLM, and a beam of five in speaches. OpenAI's whisper-1 raises a temperature
   of 0 itself if the text of a window is improbable or repetitive, so its responses may vary.
 - `language`: without it, OpenAI, speaches and newer versions of vLLM detect the language; older versions of
@@ -22,6 +24,7 @@ default, refuse files of more than 25 MB (13 minutes of 16 kHz PCM).
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Mapping
 from io import BytesIO
@@ -31,14 +34,20 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.bodies import count, no_answer
 from evalkit.models.http import Endpoint
-from evalkit.models.options import Read, parse_options, read_options
+from evalkit.models.options import Read, on_or_off, parse_options, read_options
 from evalkit.models.reading import loaded, signs
 from evalkit.models.registry import KEY, Named, capabilities_of
-from evalkit.samples import JSON, Speech
+from evalkit.samples import JSON, Speech, plain_text
 
 _NONE: Mapping[str, str] = {}
-FIELDS: Mapping[str, Read] = dict.fromkeys(("prompt", "language", "vad_filter", "hotwords"), str)
-"""Fields of the form that may be given with the model's name."""
+_WORDS = "words"
+FIELDS: Mapping[str, Read] = {
+    **dict.fromkeys(("prompt", "language", "vad_filter", "hotwords"), str),
+    _WORDS: lambda text: "on" if on_or_off(text) else "off",
+}
+"""Fields of the form that may be given with the model's name, and `words`."""
+_MOST_SPOKEN = 10_000
+"""The most words or segments of which the times are kept."""
 
 
 class TranscriptionModel:
@@ -106,6 +115,8 @@ class TranscriptionModel:
         # OpenAI needs the file name to know the format; a file object is sent piece by piece.
         form.add_field("file", BytesIO(speech.audio.data), filename="clip.wav", content_type="audio/wav")
         fields = {**self._fields, "model": self._model, "response_format": "json"}
+        if fields.pop(_WORDS, "off") == "on":
+            fields |= {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
         fields["temperature"] = f"{temperature:g}"
         if speech.translate and self._endpoint.is_openai:
             fields.pop("language", None)
@@ -146,6 +157,21 @@ def _parse(body: bytes, seconds: float) -> Response:
             completion_tokens=count(usage.get("output_tokens")),
             seconds=seconds,
             signs=tuple(signs(document, lenient)),
+            spoken=_spoken(document),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer("transcription", error, body) from None
+
+
+def _spoken(document: Mapping[str, Any]) -> tuple[tuple[str, float, float], ...]:
+    """When each word of a verbose_json was spoken, else each segment; () if a time is no number."""
+    words = document.get("words")
+    name, listed = ("word", words) if words else ("text", document.get("segments"))
+    try:
+        found = [
+            (plain_text(str(one[name]).strip()), float(one["start"]), float(one["end"]))
+            for one in (listed or ())[:_MOST_SPOKEN]
+        ]
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return tuple(found) if all(0 <= begin <= end < math.inf for _, begin, end in found) else ()

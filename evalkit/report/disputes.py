@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.report.failures import failure_lines
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 
@@ -43,6 +44,7 @@ class Dispute:
                 value = "no answer" if final["value"] is None else repr(final["value"])
                 reason = f" ({final['reason']})" if final["reason"] and final["value"] is not None else ""
                 yield f"    {name}: {verdict}, {value}{reason}"
+                yield from (f"    {line}" for line in failure_lines(final))
 
 
 def disputes(stores: Sequence[Store]) -> Iterator[Dispute]:

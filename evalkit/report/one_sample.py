@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from evalkit.benchmark.readable import SPOKEN
+from evalkit.report.failures import failure_lines
 from evalkit.runfile.records import AGAIN, FAILED
 from evalkit.runfile.sample_records import Generation, SampleRecord
 from evalkit.runfile.store import Cell
@@ -73,8 +75,8 @@ def _read(cell: Cell, sample: SampleRecord) -> Iterator[str]:
             yield of + ("no answer" if final["value"] is None else _from(str(final["value"]), texts))
     if sample.outcome == FAILED:
         yield "nothing: the sample failed"
-    if answer.get("detail"):
-        yield f"detail: {_json(answer['detail'])}"
+    if detail := {key: value for key, value in answer.get("detail", {}).items() if key != SPOKEN}:
+        yield f"detail: {_json(detail)}"
 
 
 def _from(value: str, texts: Sequence[str]) -> str:
@@ -102,6 +104,7 @@ def _verdict(cell: Cell, sample: SampleRecord) -> Iterator[str]:
             credit = f", credit {final['credit']:g}" if "credit" in final else ""
             why = f": {final['reason']}" if final.get("reason") else ""
             yield f"{name + ': ' if name else ''}{said}{credit}{why}"
+            yield from failure_lines(final)
     yield f"counts as right: {' | '.join(sample.target) or 'not public'}"
     yield f"by {cell.spec.scorer}"
 

@@ -120,13 +120,13 @@ def _checked(response: object, request: Request) -> Response:
         response = dataclasses.replace(response, prompt_logprobs=bare)
     if response.media:
         _check_media(response.media)
-    return _without_keys(response)
+    return _without_keys(_timed(response))
 
 
 def _without_keys(response: Response) -> Response:
     """The response with the names of keys in their place, so that what is scored is what is stored.
 
-    Its tokens, which would spell the key, are left out then.
+    Its tokens and its spoken words, which would spell the key, are left out then.
     """
     calls = tuple(
         dataclasses.replace(call, name=redacted(call.name), arguments=redacted(call.arguments))
@@ -135,7 +135,9 @@ def _without_keys(response: Response) -> Response:
     said = redacted(response.text), redacted(response.reasoning)
     if (*said, calls) == (response.text, response.reasoning, response.tool_calls):
         return response
-    return dataclasses.replace(response, text=said[0], reasoning=said[1], tool_calls=calls, logprobs=())
+    return dataclasses.replace(
+        response, text=said[0], reasoning=said[1], tool_calls=calls, logprobs=(), spoken=()
+    )
 
 
 def _likelihood(found: Likelihood) -> Likelihood:
@@ -148,6 +150,18 @@ def _likelihood(found: Likelihood) -> Likelihood:
         raise ProviderError(f"the model returned {logprob} as the log-probability of {found.text!r}")
     greedy = None if found.greedy is None else bool(found.greedy)
     return Likelihood(found.text, logprob, tokens, greedy)
+
+
+def _timed(response: Response) -> Response:
+    """The response with plain words and times; without, if a time is not finite, for they are only shown."""
+    if not response.spoken:
+        return response
+    try:
+        pieces = tuple((plain_text(text), float(begin), float(end)) for text, begin, end in response.spoken)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ProviderError(f"what is spoken must be tuples of a text and two times: {error}") from None
+    finite = all(math.isfinite(time) for _, *times in pieces for time in times)
+    return dataclasses.replace(response, spoken=pieces if finite else ())
 
 
 def _check_media(media: object) -> None:

@@ -52,7 +52,9 @@ class Hypotheses:
         self.name = f"replay/{path.name}"
         self._path, self._digest = path, hashlib.sha256(data).hexdigest()
         form = form_of(path)
-        self._texts = _in_order(path, text) if form in _TIMED else _by_line(path, text)
+        self._spoken = _in_order(path, text) if form in _TIMED else {}
+        joined = {sample: " ".join(said for said, *_ in found) for sample, found in self._spoken.items()}
+        self._texts = joined if form in _TIMED else _by_line(path, text)
         if not self._texts:
             raise UsageError(f"{path} has no texts")
 
@@ -70,7 +72,7 @@ class Hypotheses:
             raise ProviderError(f"{self._path} has one text a sample, and draw {draw} needs another one")
         if sample not in self._texts:
             raise ProviderError(f"{self._path} has no text for the id {sample!r} ({len(self._texts)} others)")
-        return Response(self._texts[sample])
+        return Response(self._texts[sample], spoken=self._spoken.get(sample, ()))
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         raise ProviderError(f"{self.name} has texts by sample, and here there is none", fatal=True)
@@ -124,19 +126,19 @@ def _by_line(path: Path, text: str) -> dict[str, str]:
     return texts
 
 
-def _in_order(path: Path, text: str) -> dict[str, str]:
-    """The texts of words or segments with times, by id."""
+def _in_order(path: Path, text: str) -> dict[str, tuple[tuple[str, float, float], ...]]:
+    """The words or segments with their times, by id, as in `Response.spoken`."""
     read = _TIMED[form_of(path)]
-    pieces: dict[str, list[tuple[float, str]]] = {}
+    pieces: dict[str, list[tuple[str, float, float]]] = {}
     for number, line in _lines(path, text):
         try:
-            sample, began, said = read(line)
+            sample, began, ended, said = read(line)
         except ValueError:
             raise _other_form(path, number, line) from None
         if said != _IGNORED:
-            pieces.setdefault(unquote(sample), []).append((began, _one_text(path, number, said)))
-    ordered = {sample: sorted(found, key=lambda piece: piece[0]) for sample, found in pieces.items()}
-    return {sample: " ".join(said for _, said in found if said) for sample, found in ordered.items()}
+            pieces.setdefault(unquote(sample), []).append((_one_text(path, number, said), began, ended))
+    ordered = {sample: sorted(found, key=lambda piece: piece[1]) for sample, found in pieces.items()}
+    return {sample: tuple(piece for piece in found if piece[0]) for sample, found in ordered.items()}
 
 
 def _other_form(path: Path, number: int, line: str) -> UsageError:
@@ -177,22 +179,22 @@ def _json(line: str) -> tuple[str, str]:
     return str(row["id"]), row["text"]
 
 
-def _stm(line: str) -> tuple[str, float, str]:
-    sample, _, _, began, _, *rest = line.split(None, 5)
+def _stm(line: str) -> tuple[str, float, float, str]:
+    sample, _, _, began, ended, *rest = line.split(None, 5)
     label = _LABEL.match(rest[0]) if rest else None
     said = rest[0][label.end() if label else 0 :].strip() if rest else ""
-    return sample, float(began), said
+    return sample, float(began), float(ended), said
 
 
-def _ctm(line: str) -> tuple[str, float, str]:
+def _ctm(line: str) -> tuple[str, float, float, str]:
     sample, _, began, duration, word, *_ = line.split()
     if began == duration == "*":
-        return sample, 0.0, word  # sclite's marks of alternatives, which are refused
-    return sample, float(began), "" if word == "@" else word
+        return sample, 0.0, 0.0, word  # sclite's marks of alternatives, which are refused
+    return sample, float(began), float(began) + float(duration), "" if word == "@" else word
 
 
 _READERS: dict[str, Callable[[str], tuple[str, str]]] = {".trn": _trn, ".tsv": _tsv, ".jsonl": _json}
-_TIMED: dict[str, Callable[[str], tuple[str, float, str]]] = {".stm": _stm, ".ctm": _ctm}
+_TIMED: dict[str, Callable[[str], tuple[str, float, float, str]]] = {".stm": _stm, ".ctm": _ctm}
 _FORMS = {
     ".trn": "a text and its id, text (id)",
     ".tsv": "an id and its text with a tab between them",

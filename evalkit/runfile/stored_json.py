@@ -79,6 +79,7 @@ _FINAL = {
     "correct": bool | None,
     "credit": int | float | None,
     "values": dict,
+    "detail": dict,
     "truncated": bool,
     "refused": bool,
     "reason": str,

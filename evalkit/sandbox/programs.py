@@ -20,23 +20,22 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.errors import SandboxError, UsageError
 from evalkit.needs import installed
 from evalkit.processes.pool import Ended, Pool, elsewhere
-from evalkit.samples import plain_text
 from evalkit.sandbox.bwrap import find_bwrap
 from evalkit.sandbox.checker import BROKEN, FAILED, GONE, PASSED
 from evalkit.sandbox.clock import PATIENCE
 from evalkit.sandbox.codec import Decoder, Encoder
+from evalkit.sandbox.failure import Failure, failure, shown_line
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
 from evalkit.sandbox.process import TWICE, CheckProcess, End, Report, TooBusy, settings, too_busy, use
 from evalkit.sandbox.program import VALUE
 
 _MEGABYTE = 1 << 20
-_LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,8 @@ class Outcome:
 
     status: Literal["passed", "failed", "timeout"]
     detail: str = ""
+    failure: Failure | None = field(default=None, compare=False)
+    """Where it failed, if that is known. The program can put anything into these texts."""
 
 
 _allowed = threading.Event()
@@ -126,7 +127,7 @@ class Sandbox:
         )
         if report is None:
             return Outcome("failed", TWICE)
-        return _outcome(report, self.limits)
+        return _outcome(report, self.limits, program)
 
     async def call(
         self, source: str, name: str, arguments: Sequence[Sequence[Value]]
@@ -138,7 +139,7 @@ class Sandbox:
             return [Raised("Ended", TWICE) for _ in arguments]
         *results, last = report.said if report.complete else (*report.said, b"")
         if last[:1] == BROKEN:
-            raise SandboxError(_line(last[1:].decode(errors="surrogatepass")))
+            raise SandboxError(shown_line(last[1:].decode(errors="surrogatepass")))
         # In a thread, because some data is slow to read; the checker's limits bound that time.
         found = await asyncio.to_thread(lambda: list(map(_value, results)))
         rest = len(arguments) - len(found)
@@ -225,19 +226,20 @@ def check_sandbox() -> None:
         raise UsageError(f"the sandbox starts but Python does not run in it: {outcome.detail}")
 
 
-def _outcome(report: Report, limits: Limits) -> Outcome:
+def _outcome(report: Report, limits: Limits, program: Program) -> Outcome:
     verdict = report.said[-1] if report.complete else b""
-    kind, text = verdict[:1], _line(verdict[1:].decode(errors="surrogatepass"))
+    kind, text = verdict[:1], shown_line(verdict[1:].decode(errors="surrogatepass"))
     if words := _limit(report, limits):
         return Outcome("timeout", words)
     if kind == PASSED:
         return Outcome("passed")
+    where = failure(report.said[0], program.source, program.test) if len(report.said) > 1 else None
     if kind == FAILED:
-        return Outcome("failed", text)
+        return Outcome("failed", text, where)
     if kind == BROKEN:
         raise SandboxError(f"the benchmark's own code does not run: {text}")
     end = report.program if kind == GONE else report.checker
-    return Outcome("failed", text or f"ended without an answer ({_words(end)})")
+    return Outcome("failed", text or f"ended without an answer ({_words(end)})", where)
 
 
 def _limit(report: Report, limits: Limits) -> str:
@@ -252,23 +254,15 @@ def _end(report: Report, last: bytes, limits: Limits) -> Raised:
     if words := _limit(report, limits):
         return Raised("Timeout", words)
     end = report.program if last[:1] == GONE else report.checker
-    return Raised("Ended", _line(last[1:].decode(errors="surrogatepass")) or _words(end))
+    return Raised("Ended", shown_line(last[1:].decode(errors="surrogatepass")) or _words(end))
 
 
 def _value(result: bytes) -> Value | Raised:
     value = Decoder().value(result[1:])
     if result[:1] == VALUE:
         return value
-    (name, *_), text = value
+    (name, *_), text, _ = value
     return Raised(name, text)
-
-
-def _line(text: str) -> str:
-    """`text` as one line without control characters: it is the program's, and may be shown in a terminal."""
-    shown = "".join(
-        c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text[:_LONGEST_DETAIL]
-    )
-    return plain_text(shown)
 
 
 def _over(report: Report, limits: Limits) -> bool:

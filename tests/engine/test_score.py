@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,9 +84,18 @@ def test_what_is_judged_and_what_is_not(tmp_path: Path) -> None:
     }
 
 
-def test_a_judge_may_wait_and_may_fail(tmp_path: Path) -> None:
-    import dataclasses
+@pytest.mark.parametrize("detail", [5, ["a"], {"a": object()}, {"a": "\ud800"}, {1: 2}])
+def test_a_detail_is_plain_json(tmp_path: Path, detail: Any) -> None:
+    task = load_task(sums(tmp_path))
+    bad = dataclasses.replace(task, scorer=lambda answer, sample: Verdict(True, detail=detail))
+    with pytest.raises(ScorerError, match="scorer: the verdict's detail must be a mapping of plain JSON"):
+        asyncio.run(score(bad, bad.metrics, SAMPLE, Answer((RIGHT,))))
+    good = dataclasses.replace(task, scorer=lambda answer, sample: Verdict(True, detail={"near": ["x", 1]}))
+    found: Any = asyncio.run(score(good, good.metrics, SAMPLE, Answer((RIGHT,)))).as_json()
+    assert found["finals"][0]["detail"] == {"near": ["x", 1]}
 
+
+def test_a_judge_may_wait_and_may_fail(tmp_path: Path) -> None:
     async def slow(answer: str, sample: Sample) -> Verdict:
         await asyncio.sleep(0)
         if answer == "3":

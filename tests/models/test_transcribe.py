@@ -363,6 +363,43 @@ def test_the_stand_in_logs_clips_without_their_bytes(tmp_path: Path) -> None:
     assert asked["payload"]["file"]["data"] == f"{len(CLIP.data)} bytes"
 
 
+@pytest.mark.parametrize(
+    ("document", "spoken"),
+    [
+        (
+            {"words": [{"word": " a", "start": 0, "end": 0.25}, {"word": "b", "start": 0.3, "end": 0.5}]},
+            (("a", 0.0, 0.25), ("b", 0.3, 0.5)),
+        ),
+        (
+            {"words": [], "segments": [{"id": 0, "text": " a b", "start": 0, "end": 0.5}]},
+            (("a b", 0.0, 0.5),),
+        ),
+        ({"words": [{"word": "a", "start": None, "end": 1}]}, ()),
+        ({"words": [{"word": "a", "start": 2, "end": 1}]}, ()),
+        ({"words": 5}, ()),
+        ({}, ()),
+    ],
+)
+def test_times_of_words_are_asked_for_and_kept(
+    document: dict[str, Any], spoken: tuple[tuple[str, float, float], ...]
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def scribe(clip: Clip) -> dict[str, Any]:
+        asked.append(clip.fields)
+        return {"text": "a b", **document}
+
+    with TranscriptionServer(scribe) as server:
+        (timed,) = asked_of(open_model("transcribe/tiny?words=on", base_url=server.url), ASKED)
+        (plain,) = asked_of(open_model("transcribe/tiny", base_url=server.url), ASKED)
+    assert (timed.text, timed.spoken) == ("a b", spoken)
+    assert asked[0]["response_format"] == "verbose_json"
+    assert asked[0]["timestamp_granularities[]"] == "word"
+    assert asked[1]["response_format"] == "json"
+    assert "words" not in {**asked[0], **asked[1]}
+    assert plain.text == "a b"
+
+
 def test_fields_given_with_the_name_are_sent_and_are_part_of_the_identity() -> None:
     with TranscriptionServer(lambda clip: json.dumps(clip.fields)) as server:
         model = open_model("transcribe/tiny?prompt=Boats, mainly.&language=de", base_url=server.url)

@@ -425,12 +425,13 @@ def test_exceptions_cross_by_name(error: BaseException, base: type, shown: str) 
         "ValueError",
         [],
         [[]],
-        [[], "x"],
-        [["a\0b"], "x"],
-        [[1], "x"],
-        [["\ud800"], "x"],
-        [[[]], "x"],
-        [["ValueError"], "x", 1],
+        [[], "x", 0],
+        [["a\0b"], "x", 0],
+        [[1], "x", 0],
+        [["\ud800"], "x", 0],
+        [[[]], "x", 0],
+        [["ValueError"], "x"],
+        [["ValueError"], "x", 1, 2],
         {"a": 1},
         [None, None],
     ],
@@ -443,10 +444,10 @@ def test_what_is_no_exception(what: object) -> None:
 
 def test_a_name_that_is_no_exception_s() -> None:
     for name in ("print", "int", "__import__", "BaseException", "nothing", "SystemExit"):
-        found = remade([[name], "x"])
+        found = remade([[name], "x", 0])
         assert isinstance(found, RuntimeError)
         assert str(found) == "x"
-    assert str(remade([["ValueError"], 5])) == "5"
+    assert str(remade([["ValueError"], 5, 0])) == "5"
 
 
 # -- messages that nobody honest writes ----------------------------------------------------------------

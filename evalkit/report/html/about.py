@@ -15,6 +15,7 @@ from evalkit.benchmark.names import file_of
 from evalkit.benchmark.spec import CellSpec, signed_settings
 from evalkit.benchmark.task import judge_argument
 from evalkit.models.replicas import REPLICAS
+from evalkit.report.html.run_words import in_words
 from evalkit.runfile.records import SHARD
 from evalkit.runfile.replica_use import called, replica_uses
 from evalkit.runfile.store import Cell, Store
@@ -52,9 +53,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class RunCard:
-    """A run: its provenance, and the command that repeats it."""
+    """A run: its provenance, in words and as facts, and the command that repeats it."""
 
     name: str
+    about: str
     facts: Facts
     command: str
 
@@ -70,7 +72,9 @@ def cards(stores: Sequence[Store]) -> list[Card]:
 
 def run_cards(stores: Sequence[Store], names: Sequence[str]) -> list[RunCard]:
     return [
-        RunCard(name, (*_provenance(store.manifest), *_replicas(store)), command(store))
+        RunCard(
+            name, in_words(store.manifest), (*_provenance(store.manifest), *_replicas(store)), command(store)
+        )
         for store, name in zip(stores, names, strict=True)
     ]
 

@@ -38,6 +38,8 @@ class Browser:
     several: bool
     source: str = ""
     partial: bool = False
+    formulas: bool = False
+    """Whether there may be formulas among the texts: always, if they are at a server."""
 
 
 def make_browser(
@@ -56,7 +58,7 @@ def make_browser(
     if most < 1 or not whole:
         return None
     if source:
-        return Browser((), 0, tuple(notes), len(whole) > 1, source)
+        return Browser((), 0, tuple(notes), len(whole) > 1, source, formulas=True)
     read = [store for store, _ in whole]
     found = parts(read, lambda cell: steps_of(cell, notes), graded)
     among, every = chosen(found, most, MOST_BYTES)
@@ -68,7 +70,8 @@ def make_browser(
             f"{len(among):,} of {every:,} samples, chosen at random by their ids, the same in every report; "
             "evalkit export writes all of them"
         )
-    return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), len(read) > 1)
+    several = len(read) > 1
+    return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), several, formulas=packer.formulas)
 
 
 def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:

@@ -1,5 +1,5 @@
 // Renders Markdown on demand: headings, lists, tables, quotes, code, emphasis. Every text becomes a text node; links
-// and pictures stay texts. Formulas are left as they are written.
+// and pictures stay texts. So do formulas on a page without `mathml.js`, and those that it does not understand.
 
 const view = {rendered: false, medium: embedded};  // whether texts are rendered; where media are
 
@@ -14,6 +14,7 @@ function lines_of(text) {
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)/, ITEM = /^( *)([-*+]|\d{1,4}[.)]) +/, HEADING = /^ {0,3}(#{1,6}) +/;
 const RULE = /^ {0,3}([-*_])( *\1){2,} *$/, QUOTE = /^ {0,3}> ?/;
+const DISPLAY = /^\s*(\$\$|\\\[|\\begin\{((?:align|gather|equation|eqnarray)\*?)\})/, LONGEST_DISPLAY = 80;  // lines
 
 // The elements of some lines. `depth`: in how many lists and quotes they are.
 function blocks(lines, depth = 0) {
@@ -26,8 +27,12 @@ function blocks(lines, depth = 0) {
   };
   while (at < lines.length) {
     const text = lines[at], fence = text.match(FENCE), heading = text.match(HEADING);
+    const shown = text.trim() ? displayed(lines, at) : null;
     if (!text.trim()) at++;
-    else if (fence) {
+    else if (shown) {
+      nodes.push(shown.node);
+      at = shown.end;
+    } else if (fence) {
       at++;
       const inner = run(one => !(one.trim().startsWith(fence[1]) && !one.trim().slice(fence[1].length).trim()));
       at++;
@@ -40,14 +45,29 @@ function blocks(lines, depth = 0) {
       nodes.push(make('blockquote', {}, blocks(run(one => QUOTE.test(one)).map(one => one.replace(QUOTE, '')), depth + 1)));
     } else if (depth < 8 && ITEM.test(text)) nodes.push(list(run(one => ITEM.test(one) || /^ +\S/.test(one)), depth));
     else if (text.includes('|') && divides(lines[at + 1] ?? '')) nodes.push(grid(run(one => one.includes('|'))));
-    else nodes.push(make('p', {}, inline([text, ...(at++, run(one => plainly(one)))].join('\n'))));
+    else nodes.push(make('p', {}, inline([text, ...(at++, run(one => plainly(one) && !displayed(lines, at)))].join('\n'))));
   }
   return nodes;
 }
 
 // Whether a line goes on with a paragraph.
 function plainly(text) {
-  return text.trim() && ![FENCE, HEADING, RULE, QUOTE, ITEM].some(start => start.test(text));
+  return text.trim() && ![FENCE, HEADING, RULE, QUOTE, ITEM, DISPLAY].some(start => start.test(text));
+}
+
+// The formula of its own lines that begins at a line, and the line behind it; null if none does.
+function displayed(lines, at) {
+  const [, opening, name] = lines[at].match(DISPLAY) ?? [];
+  if (!opening || typeof formula === 'undefined') return null;
+  const closing = name ? `\\end{${name}}` : opening === '$$' ? '$$' : '\\]';
+  for (let end = at, text = ''; end < lines.length && end < at + LONGEST_DISPLAY; end++) {
+    text += `${end > at ? '\n' : ''}${lines[end]}`;
+    const found = text.trimStart().indexOf(closing, opening.length), start = text.trimStart();
+    if (found < 0) continue;
+    const node = start.slice(found + closing.length).trim().length > 1 ? null : formula(start.slice(0, found + closing.length));
+    return node && {node: make('p', {class: 'displayed'}, node, start.slice(found + closing.length)), end: end + 1};
+  }
+  return null;
 }
 
 // Whether a line stands between the head and the rows of a table.
@@ -78,7 +98,7 @@ function grid(lines) {
 
 const INLINE = new RegExp([
   /(`+)([^`]+)\1/,
-  /(\$\$(?:[^$\\]|\\[^$])+\$\$|\$(?![\s$])(?:[^$\\\n]|\\.)*[^\s$\\]\$(?!\d)|\\\((?:[^\\]|\\[^()[\]])+\\\)|\\\[(?:[^\\]|\\[^()[\]])+\\\])/,
+  /(\$\$(?:[^$\\]|\\[^$])+\$\$|\$(?![\s$])(?:[^$\\\n]|\\.)*[^\s$\\]\$(?!\d)|\\\((?:[^\\]|\\[^()[\]])+\\\)|\\\[(?:[^\\]|\\[^()[\]])+\\\]|\\boxed\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})/,
   /\*\*([^*\n]+)\*\*/,
   /(?<![\w*])\*([^*\s][^*\n]*)\*/,
 ].map(one => one.source).join('|'), 'g');
@@ -89,13 +109,30 @@ function inline(text) {
   let last = 0;
   for (const found of text.matchAll(INLINE)) {
     nodes.push(...plain(text.slice(last, found.index)));
-    const [whole, , code, formula, strong, emphasis] = found;
+    const [whole, , code, , strong, emphasis] = found;
     if (code !== undefined) nodes.push(make('code', {}, plain(code)));
-    else if (formula !== undefined) nodes.push(make('code', {class: 'formula'}, plain(whole)));
+    else if (found[3] !== undefined) nodes.push(set(whole));
     else nodes.push(make(strong === undefined ? 'em' : 'strong', {}, plain(strong ?? emphasis)));
     last = found.index + whole.length;
   }
   return [...nodes, ...plain(text.slice(last))];
+}
+
+// A formula between delimiters: set, with what is written as its title, or as it is written.
+function set(whole) {
+  const words = /^\$[^$]/.test(whole) && /\s[A-Za-z]{3,}\s/.test(whole) && !/[\\^_{}=+<>]/.test(whole);
+  const node = words || typeof formula === 'undefined' ? null : formula(whole);
+  return node ? make('span', {class: 'set', title: line(whole)}, node) : make('code', {class: 'formula'}, plain(whole));
+}
+
+// A short text, such as a reference: where texts are rendered, its formulas are set, and so is one without delimiters.
+function brief(text, kind) {
+  const element = program(text, kind);
+  if (!view.rendered || typeof formula === 'undefined' || PYTHON.test(text)) return element;
+  const whole = /\\[A-Za-z]|\^/.test(text) && !/[$\n]/.test(text) ? formula(text, true) : null;
+  if (whole) element.replaceChildren(make('span', {class: 'set', title: line(text)}, whole));
+  else if (/\$|\\[([]|\\boxed/.test(text)) element.replaceChildren(...inline(text));
+  return element;
 }
 
 const PYTHON = /^\s*(def|class|import|from|return|for|if|while|print|@)\b/m;

@@ -9,6 +9,7 @@ prompt is long, is the same in most samples, and is not searched.
 from __future__ import annotations
 
 import gzip
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from evalkit.runfile.records import natural
 PIECE = 1 << 19
 """The number of bytes of answers at which a piece is full, before compression."""
 _LEVEL = 5
+_FORMULA = re.compile(rb"\$[^$]+\$|\\\\(?:[(\[]|boxed|begin|d?frac|sqrt)")
+"""In JSON, where a backslash is written twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Packer:
     parts: Sequence[str]
     media: dict[str, int] = field(default_factory=dict)
     """The keys of pictures and clips that are shown, each with the number of a run that has it."""
+    formulas: bool = False
+    """Whether a text may have a formula: two dollar signs, or a command of LaTeX."""
     _lines: list[ListEntry] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
 
@@ -55,6 +60,7 @@ class Packer:
             self.media |= {key: run for key, run in record.media.items() if key not in self.media}
             answers.append(orjson.dumps(record.answers))
             prompts.append(orjson.dumps(record.prompts))
+            self.formulas = self.formulas or any(map(_FORMULA.search, (answers[-1], prompts[-1])))
             size += len(answers[-1])
             if size >= PIECE:
                 yield from self._piece(answers, prompts)

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
 SCRIPTS = (
-    "data.js", "markdown.js", "sample.js", "query.js", "source.js", "list.js", "tables.js", "theme.js",
-    "page.js",
+    "data.js", "latex.js", "mathml.js", "markdown.js", "failure.js", "spoken.js", "sample.js", "query.js",
+    "source.js", "list.js", "tables.js", "theme.js", "page.js",
 )  # fmt: skip
 """The scripts in the order of the page; each uses those before it."""
 _SERVED = (*SCRIPTS[:-1], "served.js", SCRIPTS[-1])
 """Those of a page whose samples are at a server."""
+_FORMULAS = {"latex.js", "mathml.js"}
+"""Those that a page without formulas does not need."""
 
 
 def render(
@@ -41,10 +43,11 @@ def render(
     text is escaped, except evalkit's own code and base64.
     """
     served = browser is not None and bool(browser.source)
+    formulas = browser is not None and browser.formulas
     return filled(
         "page.html.j2",
         styles=("page.css",),
-        scripts=_SERVED if served else SCRIPTS,
+        scripts=[name for name in (_SERVED if served else SCRIPTS) if formulas or name not in _FORMULAS],
         connects=served,
         title=title,
         tables=tables,

@@ -54,9 +54,9 @@ function question(sample, line) {
     shown.length ? make('div', {class: 'media'}, shown) : null,
     sample.input ? prose(sample.input) : null,
     sample.choices.length ? make('ol', {class: 'choices'}, sample.choices.map((choice, i) =>
-      make('li', {}, make('b', {}, `${LETTERS[i] ?? i + 1} `), make('bdi', {}, plain(choice))))) : null,
+      make('li', {}, make('b', {}, `${LETTERS[i] ?? i + 1} `), make('bdi', {}, view.rendered ? inline(choice) : plain(choice))))) : null,
     make('h4', {}, references.length > 1 ? 'References' : 'Reference'),
-    ...references.map(text => program(text, 'text reference')),
+    ...references.map(text => brief(text, 'text reference')),
     meta.length ? make('details', {}, make('summary', {}, 'More about the question'),
       meta.map(([name, value]) => make('div', {}, make('h5', {}, plain(name)), program(words(value))))) : null,
   ];
@@ -69,10 +69,11 @@ function reading(name, finals, graded) {
     const verdict = final.correct === null ? 'not judged' : judged;
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
     const values = Object.entries(final.values ?? {}).map(([name, number]) => `, ${name} ${number}`).join('');
-    const value = final.value === null ? make('i', {}, 'no answer found') : program(final.value, 'text value');
+    const value = final.value === null ? make('i', {}, 'no answer found') : brief(final.value, 'text value');
+    if (final.detail?.line) markLine(value, final.detail.line);
     const reason = final.reason ? make('p', {class: 'reason'}, plain(final.reason)) : null;
     return make('div', {class: `final ${verdict.replace(' ', '-')}`},
-      make('p', {class: 'verdict'}, plain(verdict + credit + values)), value, reason);
+      make('p', {class: 'verdict'}, plain(verdict + credit + values)), value, reason, final.detail ? failure(final.detail) : null);
   }));
 }
 
@@ -135,8 +136,8 @@ function prompt(request, before) {
 // The answers of one run, in a column.
 function answered(name, answer, requests) {
   if (!answer) return make('section', {class: 'run'}, make('h4', {}, plain(name)), badge(''));
-  const {votes: counted, ...others} = answer.detail;
-  const details = Object.entries(counted ? others : answer.detail).map(([key, value]) => [key, words(value)]);
+  const {votes: counted, spoken, ...others} = answer.detail;
+  const details = Object.entries(others).map(([key, value]) => [key, words(value)]);
   const readings = Object.entries(answer.readings).filter(([, finals]) => finals.length);
   const failure = answer.boundary ? `failed at the ${answer.boundary}: ` : '';
   return make('section', {class: 'run'},
@@ -144,6 +145,7 @@ function answered(name, answer, requests) {
     answer.error ? make('p', {class: 'error'}, plain(failure + answer.error)) : null,
     readings.map(([reader, finals]) => reading(reader, finals, answer.graded)),
     answer.steps ? alignment(answer.steps) : null,
+    Array.isArray(spoken) ? spokenWords(spoken) : null,
     counted ? votes(answer.detail) : null,
     details.length ? facts(details) : null,
     answer.draws.map((draws, i) => [
@@ -157,8 +159,8 @@ async function sampleNodes(source, sample, runs) {
   const {answers, prompts} = await source.sample(sample);
   const columns = runs.map(run => answered(source.runs[run], answers.runs[run], prompts[run]));
   const several = columns.length > 2 ? ' many' : columns.length > 1 ? ' two' : '';
-  return [
-    make('div', {class: 'question'}, question(answers, sample)),
-    make('div', {class: `runs${several}`}, columns),
-  ];
+  const asked = make('div', {class: 'question'}, question(answers, sample));
+  const found = make('div', {class: `runs${several}`}, columns);
+  followClip(asked.querySelector('audio'), found);
+  return [asked, found];
 }
