@@ -106,6 +106,27 @@ def test_rows_are_those_that_are_named_in_their_order(runs: list[Store]) -> None
         shown(runs, rows=("Prodcts",))
 
 
+def test_upper_and_lower_case_are_alike(runs: list[Store]) -> None:
+    assert named(["gpt-4", " Sums", " PLAIN"], ["GPT-4", "Sums, plain"], "x") == ["GPT-4", "Sums, plain"]
+    assert named(["MMLU"], ["MMLU", "mmlu"], "x") == ["MMLU"]
+    assert named(["Mmlu"], ["MMLU", "mmlu"], "x") == ["MMLU", "mmlu"]
+    text = shown(runs, width=120, columns=("often",), rows=("products",))
+    assert "Often" in text
+    assert "Sums, plain" not in text
+    with pytest.raises(UsageError, match=r"unknown column 'OFTN': did you mean Often\?"):
+        shown(runs, columns=("OFTN",))
+
+
+def test_the_best_of_a_row_is_that_of_all_its_columns_and_says_so(runs: list[Store], tmp_path: Path) -> None:
+    with ran(tmp_path, "fake/best", count=40) as best:
+        two = [runs[0], best]
+        whole = " ".join(shown(two, width=160, columns=("all",)).split())
+        assert "never marked as best itself" in whole
+        assert "left out count too" not in whole
+        narrow = " ".join(shown(two, width=160, columns=("Rare",)).split())
+        assert "never marked as best itself; columns that are left out count too" in narrow
+
+
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex"])
 def test_a_printed_interval_and_a_dash_are_told(runs: list[Store], name: str) -> None:
     text = shown(runs, name, width=160, columns=("Rare", "Often"))
@@ -128,7 +149,7 @@ def test_a_long_list_of_signatures_is_an_appendix(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a", task="gsm8k:8-shot-cot,math:4-shot", data="builtin")
     brief = render_report([store], "terminal", width=80)
     assert "|sig:" not in brief
-    assert "Signatures (whole with --signatures): gsm8k:8-shot-cot accuracy" in brief
+    assert "Signatures (whole with evalkit report --signatures): gsm8k:8-shot-cot accuracy" in brief
     whole = render_report([store], "terminal", width=80, choice=Choice(signatures=True))
     assert whole.count("|sig:") == 5
     assert all(line.rpartition("|sig:")[2] in brief for line in whole.splitlines() if "|sig:" in line)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.errors import counted
 from evalkit.metrics.base import merit
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import NamedCell, held, left_out, named, rows_of
@@ -70,7 +71,7 @@ def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str,
     order = order if target is None else f" (best at {target:g})"
     return canvas.chart(
         f"{named(cell)}, by group{order}",
-        f"{count} groups. {_extremes(parts, runs[0])}",
+        f"{counted(count, 'group')}. {_extremes(parts, runs[0])}",
         f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals."
         f"{cut}{left}{more}",
     )
