@@ -16,6 +16,7 @@ from evalkit.report.choice import Choice
 from evalkit.report.grids import build_grids
 from evalkit.report.latex import escape
 from evalkit.report.paper import load_tables
+from evalkit.report.sources import Source
 from evalkit.report.table import build_table
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
 from evalkit.runfile.store import Store
@@ -116,9 +117,9 @@ def test_a_table_for_a_paper(tmp_path: Path, stores: list[Store]) -> None:
     (tmp_path / "table.tex").write_text(slide, encoding="utf-8")
     for head in (*SLIDES, TWO_COLUMNS):
         fits(compiled(tmp_path, head))
-    slide = render_report(
-        stores, "latex", paper="gemini-1.0/table-2", choice=Choice(choice.columns, rows[1:2])
-    )
+    named = [Source((store.path,), f"Ours {n}00k") for n, store in enumerate(stores, 1)]
+    few = Choice(choice.columns, rows[1:3])
+    slide = render_report(stores, "latex", paper="gemini-1.0/table-2", choice=few, sources=named)
     (tmp_path / "table.tex").write_text(slide, encoding="utf-8")
     for head in SLIDES:  # five columns
         fits(compiled(tmp_path, head))
