@@ -18,6 +18,8 @@ from evalkit.models.fake import FakeModel
 from evalkit.report.table import build_table
 from evalkit.report.tabulate import figure_list
 from evalkit.report.terminal import to_terminal
+from evalkit.runfile.figures import figures_of
+from evalkit.runfile.records import Link
 from evalkit.runfile.store import Row as Judged
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -90,8 +92,13 @@ def write_run(path: Path, count: int) -> None:
                 outcome="correct" if right else "wrong",
                 statistics=(float(right), 1.0),
                 answer={"finals": [_final(sample.target[0] if right else "0", right)], "detail": {}},
+                links=(Link(0, 0, key),),
             ),
+            fresh=True,
         )
+        if position % 1000 == 0:
+            store.commit()
+    store.finish(cell, count, figures_of(planned.task.metrics, store.data(cell)))
     store.close()
 
 

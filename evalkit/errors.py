@@ -2,6 +2,7 @@
 
 EvalkitError
 ├── UsageError            bad usage or input: exit code 2, before the first request
+│   ├── NoRunFile         a file that is no run file
 │   └── DataError         a data set that is missing, moved or changed
 │       └── OwnDataError  a benchmark without public data, for which the user gave none
 ├── StorageError          the run file cannot be written or read back: the run stops, exit code 3
@@ -28,6 +29,10 @@ class EvalkitError(Exception):
 
 class UsageError(EvalkitError):
     """Bad usage or input. The message says what is wrong, where, and what to do."""
+
+
+class NoRunFile(UsageError):
+    """A file that is no run file: another database, or no database at all."""
 
 
 class DataError(UsageError):

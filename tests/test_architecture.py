@@ -34,6 +34,8 @@ LAYERS = (
     ("api",),
     ("tasks",),
     ("session", "doctor", "demo", "evaluate_modules", "exports", "skeletons"),
+    ("site",),
+    ("view",),
     ("pytest_plugin", "cli"),
 )
 """Whole rooms, but for a few modules: a scorer that is a model needs worker processes, and weights and a

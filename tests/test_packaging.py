@@ -44,7 +44,7 @@ def test_the_wheel_runs_a_task_from_another_folder(tmp_path: Path) -> None:
     assert "evalkit/reports/__init__.py" in names
     assert "evalkit/runfile/schema.sql" in names
     assert "evalkit/skeletons/task.py.txt" in names
-    for ending in ("page.html.j2", "page.css", "data.js", "sample.js", "list.js", "page.js"):
+    for ending in ("page.html.j2", "parts.html.j2", "page.css", "data.js", "sample.js", "list.js", "page.js"):
         assert f"evalkit/report/html/{ending}" in names
     assert "evalkit/reports/gemini-1.0/table-2.toml" in names
     assert "evalkit/data/small_sets/openai/gsm8k/main/test.jsonl" in names

@@ -26,6 +26,7 @@ COMMANDS = {
     "data": "pin what tasks read, bring it here, and check it",
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
+    "view": "look at runs in a browser, also while they go on",
     "compare": "compare two runs; fail if the second one is worse",
     "merge": "put the shards of a run together",
     "import": "make a run file of another tool's results",

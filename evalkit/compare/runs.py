@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from evalkit.compare.comparability import Check, Side, check, prompts_differ
-from evalkit.compare.paired import pair
+from evalkit.compare.paired import Moved, pair
 from evalkit.compare.policy import Policy, Terms
 from evalkit.compare.verdicts import (
     DIFFERENT,
@@ -62,7 +62,10 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
         alpha=policy.alpha,
         benchmarks=tuple(
             dataclasses.replace(
-                one, flips=_flips(one, before.cells[one.key], base, after.cells[one.key], head, flips)
+                one,
+                flips=flips_of(
+                    one, one.paired.flips[:flips], (base, before.cells[one.key]), (head, after.cells[one.key])
+                ),
             )
             for one in decided
         ),
@@ -190,12 +193,12 @@ def _nothing(key: Key, terms: Terms, sides: tuple[Side, Side], found: Check) -> 
     return Unmeasured(*key, "nothing scored", terms.blocking, problems)
 
 
-def _flips(
-    one: Benchmark, before: Cell, base: Store, after: Cell, head: Store, most: int
+def flips_of(
+    one: Benchmark, moved: Sequence[Moved], base: tuple[Store, Cell], head: tuple[Store, Cell]
 ) -> tuple[Flip, ...]:
-    worst = one.paired.flips[:most]
-    wanted = {moved.sample for moved in worst}
-    sides = ((base, before), (head, after))
+    """Returns those of the `paired.flips` that are in `moved`, with what both runs answered."""
+    wanted = {found.sample for found in moved}
+    sides = (base, head)
     rows = [_rows(store, cell, wanted) if wanted else {} for store, cell in sides]
 
     def outcome(row: Mapping[str, Any]) -> str:
@@ -203,15 +206,15 @@ def _flips(
 
     return tuple(
         Flip(
-            sample=moved.sample[0],
-            gain=moved.gain,
-            outcomes=(outcome(rows[0][moved.sample]), outcome(rows[1][moved.sample])),
-            answers=(_answer(base, rows[0][moved.sample]), _answer(head, rows[1][moved.sample])),
-            figures=moved.figures,
+            sample=found.sample[0],
+            gain=found.gain,
+            outcomes=(outcome(rows[0][found.sample]), outcome(rows[1][found.sample])),
+            answers=(_answer(base[0], rows[0][found.sample]), _answer(head[0], rows[1][found.sample])),
+            figures=found.figures,
             unit=one.unit,
-            occurrence=moved.sample[1],
+            occurrence=found.sample[1],
         )
-        for moved in worst
+        for found in moved
     )
 
 

@@ -51,11 +51,15 @@ class Page:
 
     `samples`: the highest number of samples; there are fewer if they are long; 0: none. `prices`: the prices
     of a million prompt tokens and of a million completion tokens, by run. `charts`: whether to draw charts.
+    `source`: the address at a server that has the samples; "" if the page has them.
+    `home`: the address of the page that lists all runs, if there is one.
     """
 
     samples: int = MOST
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     charts: bool = True
+    source: str = ""
+    home: str = ""
 
 
 def render_report(
@@ -233,6 +237,7 @@ def _page(
     found, calibrated = courses(table, grids), reliabilities(stores, table, grids)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
+        from evalkit.report.checkpoints import progresses
 
         of_paper = parted(paper)[0] if paper else ""
         drawn = charts(
@@ -244,6 +249,7 @@ def _page(
             prices=wanted.prices,
             courses=found,
             calibration=calibrated,
+            progress=progresses(stores, table, grids),
         )
     return to_html(
         stores,
@@ -254,6 +260,8 @@ def _page(
         courses=found,
         calibration=calibrated,
         runs_first=runs_first,
+        source=wanted.source,
+        home=wanted.home,
     )
 
 

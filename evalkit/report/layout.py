@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
+from evalkit.report.sources import Source
 
 if TYPE_CHECKING:
     from evalkit.report.paper import Compared, Comparing, PaperRow, PaperTable
@@ -60,21 +61,32 @@ def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
     """
     left = iter(stores)
     parts = [tuple(islice(left, len(source.paths))) for source in table.sources]
-    models = [_model(part) for part in parts]
-    named = [source.name or model for source, model in zip(table.sources, models, strict=True)]
-    several = Counter(named)
-    names: list[str] = []
-    for source, part, text in zip(table.sources, parts, named, strict=True):
-        if source.name and several[text] > 1:
-            raise UsageError(f"two columns are called {text!r}: give one of them another name, RUN=NAME")
-        name = text if several[text] == 1 else f"{text} ({part[0].path.stem})"
-        names.append(name if name not in names else f"{name} {len(names) + 1}")
+    named, names = _names(table.sources, parts)
     found = _found(parts, named, table)
     return [
         RunColumn(name, part, {row: cell for row, (cell, _) in cells.items()},
                   {row: store for row, (_, store) in cells.items()})
         for name, part, cells in zip(names, parts, found, strict=True)
     ]  # fmt: skip
+
+
+def names_of(stores: Sequence[Store]) -> list[str]:
+    """The names of the columns of run files that are a column each, as `runs_of` gives them."""
+    return _names([Source((store.path,)) for store in stores], [(store,) for store in stores])[1]
+
+
+def _names(sources: Sequence[Source], parts: Sequence[tuple[Store, ...]]) -> tuple[list[str], list[str]]:
+    """(name as the source or the model says, name of the column) of each source."""
+    models = [_model(part) for part in parts]
+    named = [source.name or model for source, model in zip(sources, models, strict=True)]
+    several = Counter(named)
+    names: list[str] = []
+    for source, part, text in zip(sources, parts, named, strict=True):
+        if source.name and several[text] > 1:
+            raise UsageError(f"two columns are called {text!r}: give one of them another name, RUN=NAME")
+        name = text if several[text] == 1 else f"{text} ({part[0].path.stem})"
+        names.append(name if name not in names else f"{name} {len(names) + 1}")
+    return named, names
 
 
 def file_names(runs: Sequence[RunColumn]) -> list[str]:

@@ -23,7 +23,7 @@ class TabularCell:
 
     `more`: the rest of the text; in a narrow terminal each part is on a line of its own. `best`: whether it
     is the best of its row. `kind`: as in `evalkit.report.grid.GridCell`, or "text". `samples`: of a run's
-    figure, the `task:protocol` whose samples it is made of.
+    figure, the `task:protocol` whose samples it is made of. `href`: in HTML, the page that the text leads to.
     """
 
     text: str
@@ -34,6 +34,7 @@ class TabularCell:
     best: bool = False
     style: Style = ""
     samples: str = ""
+    href: str = ""
 
     @property
     def whole(self) -> str:
@@ -47,10 +48,14 @@ class TabularCell:
 
 @dataclass(frozen=True, slots=True)
 class TabularRow:
-    """One cell per column; the first is the label of the row. `section`: the heading above it, if any."""
+    """One cell per column; the first is the label of the row. `section`: the heading above it, if any.
+
+    `id`: by which a script finds it in HTML.
+    """
 
     cells: tuple[TabularCell, ...]
     section: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

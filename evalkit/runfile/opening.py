@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from evalkit.errors import UsageError
+from evalkit.errors import NoRunFile, UsageError
 from evalkit.runfile.reader import Reader, check, code_of, connect, fix, unreadable
 from evalkit.runfile.seals import (
     BROKEN,
@@ -25,10 +25,11 @@ FORMAT = 7
 """The format of the file. It is raised when schema.sql changes."""
 
 
-def opened(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
+def opened(path: Path, *, to_write: bool = False, whole: bool = True) -> sqlite3.Connection:
     """Opens a run file; one of an earlier format is converted in memory, for reading only.
 
-    To be written, it is checked as a whole; else each table is when it is read. Raises `UsageError`.
+    To be written, it is checked as a whole; else each table is when it is read, unless `whole` is false: the
+    caller then reads few of its rows, and checks these. Raises `UsageError`.
     """
     if not path.is_file():
         raise UsageError(f"no run file {str(path)!r}")
@@ -42,7 +43,8 @@ def opened(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
             return _migrated(db, path, found, to_write=to_write)
         check_schema(db, path)
         if isinstance(db, Reader):
-            db.check_reads()
+            if whole:
+                db.check_reads()
         else:
             assert isinstance(db, Writer)
             can_check(db)
@@ -57,7 +59,7 @@ def opened(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
 
 
 def format_of(db: sqlite3.Connection, path: Path) -> object:
-    """Returns what the manifest has as the format. Raises `UsageError` if `db` is no run file."""
+    """Returns what the manifest has as the format. Raises `NoRunFile` if `db` is none, else `UsageError`."""
     try:
         columns = [row[1] for row in db.cursor().execute("PRAGMA main.table_info(run)")]
         sealed = ", crc" if "crc" in columns else ""
@@ -67,10 +69,10 @@ def format_of(db: sqlite3.Connection, path: Path) -> object:
         value = None if found is None else orjson.loads(found[0])
     except BROKEN as error:
         if code_of(error) in (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB):
-            raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
+            raise NoRunFile(f"{path} is not a run file of evalkit ({error})") from None
         raise unreadable(path, error) from None
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
+        raise NoRunFile(f"{path} is not a run file of evalkit ({error})") from None
     # A changed digit must not make it an earlier format, whose rows have no checksums.
     if sealed and Seal.of(db)("run", "format", found and found[0]) != (found and found[1]):
         raise UsageError(
@@ -80,7 +82,7 @@ def format_of(db: sqlite3.Connection, path: Path) -> object:
     if sealed and type(value) is int and value < FORMAT:
         raise UsageError(f"{path} is damaged: it has checksums, which format {value} does not have")
     if value is None:
-        raise UsageError(f"{path} is not a run file of evalkit (its table run has no format)")
+        raise NoRunFile(f"{path} is not a run file of evalkit (its table run has no format)")
     return value
 
 

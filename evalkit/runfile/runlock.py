@@ -72,6 +72,24 @@ class RunLock:
         self._end()
 
 
+def held(path: Path) -> bool:
+    """Whether a run writes the file at `path` now, as far as this machine can tell; False without a lock."""
+    place = path.resolve()
+    try:
+        descriptor = os.open(place.with_name(place.name + ".lock"), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _check(path: Path) -> None:
     """Raises `UsageError` if SQLite would not store a database as the file at `path`."""
     name = str(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from evalkit.benchmark.transcript import Transcript, Turn
@@ -14,7 +17,7 @@ from evalkit.runfile.records import AGAIN, OF_JUDGE, Link, occurrences
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import FILES, JSON, Image, Shown
 
-_SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
+SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
 LONGEST = 20_000
 """Maximum number of characters of a text in `SampleRecords.size`, because longer texts are cut when shown."""
 
@@ -97,10 +100,10 @@ class SampleRecords:
 
     def __init__(self, store: Store, cell: Cell, *, whole: bool = False) -> None:
         self._db, self._path, self._cell, self._whole = store.connection, store.path, cell, whole
-        self.positions = self._positions()
-        """Positions in the data set by sample id, in order. A second sample with the same id is `id (2)`."""
 
-    def _positions(self) -> dict[str, int]:
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Positions in the data set by sample id, in order. A second sample with the same id is `id (2)`."""
         rows = self._db.execute(
             "SELECT id, position FROM sample WHERE cell = ? ORDER BY position", (self._cell.id,)
         ).fetchall()
@@ -135,28 +138,10 @@ class SampleRecords:
     def read(self, position: int) -> SampleRecord:
         """Returns the sample at `position`."""
         row = self._db.execute(
-            f"SELECT {_SAMPLE} FROM sample WHERE cell = ? AND position = ?",  # noqa: S608 — fixed
+            f"SELECT {SAMPLE} FROM sample WHERE cell = ? AND position = ?",  # noqa: S608 — fixed
             (self._cell.id, position),
         ).fetchone()
-        name, text, *lists, outcome, boundary, error, answer = row
-        target, choices, group, tags, cluster, meta, media = lists
-        read = stored_json.columns(self._path, name, target, choices, tags, meta, media, answer)
-        return SampleRecord(
-            id=name,
-            input=text,
-            target=read.target,
-            choices=read.choices,
-            group=group,
-            tags=read.tags,
-            cluster=cluster,
-            meta=read.meta,
-            media=read.media,
-            outcome=outcome,
-            boundary=boundary,
-            error=error,
-            answer=read.answer,
-            requests=self.of(position),
-        )
+        return record_of(self._path, row, self.of(position))
 
     def of(self, position: int) -> tuple[AskedRequest, ...]:
         """Returns a sample's requests in order, with the sample's own draws."""
@@ -202,6 +187,29 @@ class SampleRecords:
             "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (self._cell.id, position)
         ).fetchone()
         return found
+
+
+def record_of(path: Path, row: Sequence[Any], requests: tuple[AskedRequest, ...] = ()) -> SampleRecord:
+    """Returns the sample of a row of the columns `SAMPLE`. Raises `UsageError` for JSON of another form."""
+    name, text, *lists, outcome, boundary, error, answer = row
+    target, choices, group, tags, cluster, meta, media = lists
+    read = stored_json.columns(path, name, target, choices, tags, meta, media, answer)
+    return SampleRecord(
+        id=name,
+        input=text,
+        target=read.target,
+        choices=read.choices,
+        group=group,
+        tags=read.tags,
+        cluster=cluster,
+        meta=read.meta,
+        media=read.media,
+        outcome=outcome,
+        boundary=boundary,
+        error=error,
+        answer=read.answer,
+        requests=requests,
+    )
 
 
 def known_medium(store: Store, key: str) -> Shown:

@@ -89,14 +89,21 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, path: str | Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
+    def open(
+        cls,
+        path: str | Path,
+        task_files: tuple[Path, ...] = (),
+        *,
+        to_write: bool = False,
+        whole: bool = True,
+    ) -> Store:
         """Opens a run file. Raises `UsageError` if it is not a run file, or has an unknown format.
 
         `task_files`: task files that may be imported. `to_write`: open it to resume the run; the caller holds
-        its lock.
+        its lock. `whole`: check each table as a whole before it is read; else the caller checks rows.
         """
         path = Path(path)
-        return cls(opened(path, to_write=to_write), path, task_files)
+        return cls(opened(path, to_write=to_write, whole=whole), path, task_files)
 
     def check_all(self) -> None:
         """Checks the whole file. Raises `UsageError`. Reading checks only the tables that are read."""

@@ -23,6 +23,7 @@ from evalkit.report.charts.marks import (
     table_strips,
 )
 from evalkit.report.charts.outcomes import outcome_charts
+from evalkit.report.charts.progress import progress_charts
 from evalkit.report.charts.routing import curve_charts, rule_charts
 from evalkit.report.charts.style import CSS
 from evalkit.report.charts.usage import Price, usage_charts, waited
@@ -31,6 +32,7 @@ from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
     from evalkit.report.calibration import NamedReliability
+    from evalkit.report.checkpoints import Progress
     from evalkit.report.courses import NamedCourse
     from evalkit.report.grid import Grid
     from evalkit.report.layout import Key
@@ -51,8 +53,9 @@ def charts(
     prices: Mapping[str, Price] | None = None,
     courses: Sequence[NamedCourse] = (),
     calibration: Sequence[NamedReliability] = (),
+    progress: Sequence[Progress] = (),
 ) -> list[Chart]:
-    """The charts of `table`: values, capabilities, routing, courses, heat maps, breakdowns, outcomes, usage.
+    """The charts of `table`, from values and progress over capabilities and breakdowns to usage.
 
     `grids`: the grids of the same table; their printed figures are drawn beside the runs', and their columns
     name the runs. `papers`: the names of papers whose groups of benchmarks are drawn relative to the model
@@ -60,8 +63,9 @@ def charts(
     else the first printed column that has one, else the first run. Groups without comparable figures are not
     drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `prices`: the
     prices of a million prompt tokens and of a million completion tokens, by run. `courses`: those of the
-    table's figures (`evalkit.report.courses`); `calibration`: likewise (`evalkit.report.calibration`). Raises
-    `UsageError` if `relative_to` is neither a run nor a printed column.
+    table's figures (`evalkit.report.courses`); `calibration`: likewise (`evalkit.report.calibration`);
+    `progress`: likewise (`evalkit.report.checkpoints`). Raises `UsageError` if `relative_to` is neither a run
+    nor a printed column.
     """
     if relative_to and not papers:
         raise UsageError(
@@ -76,6 +80,7 @@ def charts(
     groups = [capability_groups(paper) for paper in papers]
     return [
         *_values(table, grids, names, heads),
+        *progress_charts(progress),
         *capability_charts(strips, groups, names, relative_to),
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),

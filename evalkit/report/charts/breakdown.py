@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import counted
 from evalkit.metrics.base import merit
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
-from evalkit.report.charts.marks import NamedCell, held, left_out, named, rows_of
+from evalkit.report.charts.marks import NamedCell, directed, held, left_out, named, rows_of
 from evalkit.report.charts.style import Style, styles
 from evalkit.report.charts.texts import several, shown
 from evalkit.report.digits import figure_text
@@ -66,11 +66,9 @@ def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str,
         canvas.y += GAP
     canvas.axis(cell.unit)
     canvas.legend([style for _, style in styled.values()])
-    target = cell.traits.best
-    order = "" if cell.higher_is_better else " (lower is better)"
-    order = order if target is None else f" (best at {target:g})"
+    heading = f"{named(cell)}, by group"
     return canvas.chart(
-        f"{named(cell)}, by group{order}",
+        directed(heading, cell.traits.best, higher_is_better=cell.higher_is_better),
         f"{counted(count, 'group')}. {_extremes(parts, runs[0])}",
         f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals."
         f"{cut}{left}{more}",

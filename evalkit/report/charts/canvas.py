@@ -141,17 +141,19 @@ class Canvas:
         All strengths leave black, or in the dark theme white, letters in the field readable. `told`: what a
         pointer over the field shows.
         """
-        inside = element("title", escape(told, quote=False)) if told else ""
         fill, opacity = (paint("paper"), 1.0) if share is None else (paint("heat"), 0.04 + 0.96 * share)
         place = {"x": x, "y": y, "width": width, "height": height}
         self._marks.append(
-            element("rect", inside, **place, fill=fill, fill_opacity=opacity, stroke=paint("line"))
+            element("rect", _pointed(told), **place, fill=fill, fill_opacity=opacity, stroke=paint("line"))
         )
 
-    def point(self, x: float, y: float, style: Style, radius: float = 4, *, hollow: bool = False) -> None:
-        self._marks.append(_shape(x, y, radius, style.shape, self._fill(style)))
+    def point(
+        self, x: float, y: float, style: Style, radius: float = 4, *, hollow: bool = False, told: str = ""
+    ) -> None:
+        """Draws the shape of a series. `told`: what a pointer over it shows."""
+        self._marks.append(_shape(x, y, radius, style.shape, self._fill(style), _pointed(told)))
         if hollow:
-            self._marks.append(_shape(x, y, radius / 2, style.shape, paint("paper")))
+            self._marks.append(_shape(x, y, radius / 2, style.shape, paint("paper"), _pointed(told)))
 
     def ring(self, x: float, y: float, radius: float, colour: str, fill: str = "", width: float = 2) -> None:
         """Draws a circle, around or behind something; `fill` is a colour, or "" for none."""
@@ -256,12 +258,16 @@ class Canvas:
         return f"url(#{name})"
 
 
-def _shape(x: float, y: float, radius: float, shape: str, fill: str) -> str:
+def _shape(x: float, y: float, radius: float, shape: str, fill: str, inside: str = "") -> str:
     if not SHAPES[shape]:
-        return element("circle", cx=x, cy=y, r=radius, fill=fill)
-    return element(
-        "polygon", points=_points((x + radius * a, y + radius * b) for a, b in SHAPES[shape]), fill=fill
-    )
+        return element("circle", inside, cx=x, cy=y, r=radius, fill=fill)
+    corners = _points((x + radius * a, y + radius * b) for a, b in SHAPES[shape])
+    return element("polygon", inside, points=corners, fill=fill)
+
+
+def _pointed(told: str) -> str:
+    """What a pointer over a mark shows, as an element."""
+    return element("title", escape(told, quote=False)) if told else ""
 
 
 def _points(places: Iterable[tuple[float, float]]) -> str:

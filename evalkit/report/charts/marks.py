@@ -46,9 +46,7 @@ class Strip:
 
     @property
     def words(self) -> str:
-        if self.target is not None:
-            return f"{self.label} (best at {self.target:g})"
-        return self.label if self.higher_is_better else f"{self.label} (lower is better)"
+        return directed(self.label, self.target, higher_is_better=self.higher_is_better)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +98,13 @@ def names_of(runs: Iterable[NamedCell], grids: Sequence[Grid] = ()) -> list[str]
 def named(cell: TableCell) -> str:
     """`gsm8k:8-shot-cot, accuracy`."""
     return f"{shown(f'{cell.task}:{cell.protocol}', 60)}, {shown(cell.metric, 30)}"
+
+
+def directed(words: str, target: float | None, *, higher_is_better: bool) -> str:
+    """The words, and where the best value is if it is not the highest; `target`: as in `Strip`."""
+    if target is not None:
+        return f"{words} (best at {target:g})"
+    return words if higher_is_better else f"{words} (lower is better)"
 
 
 def rows_of(runs: Iterable[NamedCell]) -> dict[tuple[str, str, str], list[NamedCell]]:

@@ -38,12 +38,14 @@ def to_html(
     calibration: Sequence[NamedReliability] = (),
     first: Sequence[Tabular] = (),
     runs_first: bool = True,
+    source: str = "",
+    home: str = "",
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
     `courses`, `calibration`: those of the table's figures, which are among the breakdowns. `first`: tables
     above the others. `runs_first`: whether runs are left of printed columns, because a phone shows the first
-    columns.
+    columns. `source`: the address at a server that has the samples (`Browser.source`). `home`: the address of the page that lists all runs, if there is one.
     """
     of_figures = (*course_tables(courses), *calibration_tables(calibration))
     names = file_names(runs_of(stores, table))
@@ -57,9 +59,10 @@ def to_html(
         ],
         charts=charts,
         parts=list(map(cleaned, (*of_figures, *heat_maps(table), *breakdowns(table)))),
-        browser=make_browser(stores, names, samples),
+        browser=make_browser(stores, names, samples, source),
         cards=cards(stores),
         runs=run_cards(stores, names),
+        home=home,
     )
 
 

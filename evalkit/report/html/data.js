@@ -30,6 +30,12 @@ function placed(index, row) {
   return [low, row - index.starts[low]];
 }
 
+// The {kind: media type, source: address} of a picture or clip in the page; {} if it is not there.
+function embedded(key) {
+  const element = document.getElementById(`m-${key}`), kind = element?.type.split(';')[0];
+  return element ? {kind, source: `data:${kind};base64,${element.textContent}`} : {};
+}
+
 // Makes an element. Children are elements or texts; nothing is parsed as HTML.
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);

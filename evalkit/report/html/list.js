@@ -1,17 +1,17 @@
-// The list of samples. It is filtered first by the index, at once, and then by all texts, piece by piece.
+// The list of samples: those of a source that pass the filters. It is virtual: it has elements for the visible rows.
 // What is selected stays selected while it is in the list; then the first sample of the list is.
 
 const ROW = 54;  // height of a row in pixels, as in page.css
 const AIR = 12;  // rows that are drawn above and below the visible ones
-const PAUSE = 80;  // milliseconds between two updates of the list during a search
+const TALLEST = 15_000_000;  // pixels; browsers draw nothing in an element that is taller than about 16 million
 
 class Samples {
-  constructor(index, filters, list, place, found) {
-    Object.assign(this, {index, filters, list, place, found});
+  constructor(source, filters, list, place, found) {
+    Object.assign(this, {source, filters, list, place, found});
     this.spacer = document.getElementById('spacer');
     this.rows = document.getElementById('rows');
-    this.shown = [];  // the rows of the index that pass the filters
-    this.at = -1;  // the position in `shown` of the selected one
+    this.count = 0;  // how many samples pass the filters
+    this.at = -1;  // the place of the selected one among them
     this.search = 0;  // the number of the latest search, so that an older one stops
     this.turn = 0;  // the number of the latest sample that is to be shown, so that an older one is not
     list.addEventListener('scroll', () => this.draw(), {passive: true});
@@ -23,88 +23,50 @@ class Samples {
     new ResizeObserver(() => this.draw()).observe(list);
   }
 
-  // Whether a row passes all filters except the search.
-  passes(row) {
-    const {index, filters} = this, {part, group, outcome, disagreement} = filters;
-    if (part !== '' && index.part[row] !== Number(part)) return false;
-    if (group !== '' && !index.group[row].includes(Number(group))) return false;
-    const outcomes = index.outcome[row];
-    if (outcome !== '' && !outcomes.includes(Number(outcome))) return false;
-    if (disagreement === 'readings' && !index.disputed[row]) return false;
-    const [left, right] = filters.runs;
-    const better = gap(index, row, [left, right]);
-    if (disagreement === 'left') return better > 0;
-    if (disagreement === 'right') return better !== null && better < 0;
-    if (disagreement !== 'runs') return true;
-    const differ = [outcomes, index.figure[row]].some(values => values[left] !== values[right]);
-    return differ && Boolean(outcomes[left] && outcomes[right]);
-  }
-
-  named(row, text) {
-    const {index} = this;
-    return [index.id[row], index.question[row], ...index.value[row]].join('\n').toLowerCase().includes(text);
-  }
-
   async filter() {
-    const search = ++this.search, {filters, faults, text} = parsed(this.filters.search);
-    const runs = this.filters.runs, candidates = [];
+    const search = ++this.search, {faults, ...words} = parsed(this.filters.search);
+    const {part, group, outcome, disagreement, order, runs} = this.filters;
     this.fault = faults.length ? `; not understood: ${faults.join('; ')}` : '';
-    for (let row = 0; row < this.index.id.length; row++) {
-      if (this.passes(row) && filters.every(filter => filter(this.index, row, runs))) candidates.push(row);
-    }
-    if (!text) return this.show(candidates);
-    const found = new Set(candidates.filter(row => this.named(row, text)));
-    this.show([...found], true);
-    await this.deepen(search, text, candidates, found);
+    await this.source.find({part, group, outcome, disagreement, order, runs, ...words}, this.current, async found => {
+      if (search === this.search) await this.show(found);
+      return search === this.search;
+    });
   }
 
-  // Searches the texts of the candidates that are not found yet.
-  async deepen(search, text, candidates, found) {
-    const pieces = new Map();
-    for (const row of candidates) {
-      if (found.has(row)) continue;
-      const [number, at] = placed(this.index, row);
-      if (!pieces.has(number)) pieces.set(number, []);
-      pieces.get(number).push([row, at]);
-    }
-    let shown = performance.now();
-    for (const [number, rows] of pieces) {
-      const answers = await unpack(`a${number}`);
-      if (search !== this.search) return;
-      for (const [row, at] of rows) {
-        if (JSON.stringify(answers[at], texts).toLowerCase().includes(text)) found.add(row);
-      }
-      if (performance.now() - shown > PAUSE) {
-        this.show([...found].sort((a, b) => a - b), true);
-        shown = performance.now();
-        await new Promise(resolve => setTimeout(resolve));
-      }
-    }
-    if (search === this.search) await this.show([...found].sort((a, b) => a - b));
-  }
-
-  // Lists rows, which are in the order of the data. `unfinished`: whether the search goes on.
-  async show(rows, unfinished = false) {
-    const current = this.current = this.shown[this.at] ?? this.current;
-    this.shown = ordered(rows, this.filters.order, this.index, this.filters.runs);
-    this.at = this.shown.indexOf(current);
-    const moved = this.at < 0 && !unfinished;
-    if (moved) this.at = this.shown.length ? 0 : -1;
-    this.spacer.style.height = `${rows.length * ROW}px`;
-    const every = this.index.id.length;
-    const count = rows.length.toLocaleString('en'), total = every.toLocaleString('en');
-    this.found.textContent = `${count} of ${total} samples${unfinished ? ' so far' : this.fault}`;
+  // Lists what was found. `unfinished`: whether the search goes on; `note`: how far it is.
+  async show({count, total, at, unfinished, note = ' so far'}) {
+    this.count = count;
+    const moved = at < 0 && (!unfinished || (this.current === undefined && count > 0));
+    this.at = moved && count ? 0 : at;
+    this.spacer.style.height = `${Math.min(count * ROW, TALLEST)}px`;
+    const [some, all] = [count, total].map(number => number.toLocaleString('en'));
+    this.found.textContent = `${some} of ${all} samples${unfinished ? note : this.fault}`;
     if (moved) this.list.scrollTop = 0;
     this.draw();
     if (moved) await this.look(location.hash.startsWith('#sample='));
   }
 
+  // The place of the row at the top of what is visible. In a list that is too tall for a browser, a pixel of the
+  // scroll bar is more than a pixel of the list.
+  top() {
+    const room = this.spacer.clientHeight - this.list.clientHeight;
+    const all = this.count * ROW - this.list.clientHeight;
+    return room > 0 ? (this.list.scrollTop * Math.max(1, all / room)) / ROW : 0;
+  }
+
+  // Scrolls so that the row at a place is at the top of what is visible.
+  scroll(place) {
+    const room = this.spacer.clientHeight - this.list.clientHeight;
+    const all = this.count * ROW - this.list.clientHeight;
+    this.list.scrollTop = all > 0 ? place * ROW * Math.min(1, room / all) : 0;
+  }
+
   draw() {
-    const first = Math.max(0, Math.floor(this.list.scrollTop / ROW) - AIR);
-    const last = Math.min(this.shown.length, Math.ceil((this.list.scrollTop + this.list.clientHeight) / ROW) + AIR);
+    const top = this.top(), first = Math.max(0, Math.floor(top) - AIR);
+    const last = Math.min(this.count, Math.ceil(top + this.list.clientHeight / ROW) + AIR);
     const rows = [];
     for (let place = first; place < last; place++) rows.push(this.row(place));
-    this.rows.style.transform = `translateY(${first * ROW}px)`;
+    this.rows.style.transform = `translateY(${this.list.scrollTop - (top - first) * ROW}px)`;
     this.rows.replaceChildren(...rows);
     const active = this.at >= first && this.at < last;
     if (active) this.list.setAttribute('aria-activedescendant', `row-${this.at}`);
@@ -112,22 +74,24 @@ class Samples {
   }
 
   row(place) {
-    const {index} = this, row = this.shown[place];
-    const outcomes = index.outcome[row].map((number, run) => {
-      const outcome = index.outcomes[number];
-      const verdict = [outcome || 'not run', index.figure[row][run]].filter(Boolean).join(', ');
-      return make('span', {class: `dot ${outcome}`, title: `${line(index.runs[run])}: ${verdict}`},
+    const {runs} = this.source, sample = this.source.row(place);
+    const row = make('div', {
+      role: 'option', id: `row-${place}`, 'data-place': place, 'aria-selected': String(place === this.at),
+      'aria-posinset': place + 1, 'aria-setsize': this.count, 'aria-busy': !sample,
+    });
+    if (!sample) return row;  // a server has not sent it yet
+    const outcomes = sample.outcomes.map((outcome, run) => {
+      const verdict = [outcome || 'not run', sample.figures[run]].filter(Boolean).join(', ');
+      return make('span', {class: `dot ${outcome}`, title: `${line(runs[run])}: ${verdict}`},
         make('span', {class: 'unseen'}, `${verdict} `));
     });
-    const values = index.value[row].filter(Boolean).map(line).join(' · ');
-    return make('div', {
-      role: 'option', id: `row-${place}`, 'data-place': place, 'aria-selected': String(place === this.at),
-      'aria-posinset': place + 1, 'aria-setsize': this.shown.length,
-    },
-    make('span', {class: 'dots'}, outcomes),
-    make('bdi', {class: 'id', title: line(index.id[row])}, shortened(line(index.id[row]))),
-    make('bdi', {class: 'answer'}, values),
-    make('bdi', {class: 'snippet'}, line(index.question[row] || index.parts[index.part[row]])));
+    const values = sample.values.filter(Boolean).map(line).join(' · ');
+    row.append(
+      make('span', {class: 'dots'}, outcomes),
+      make('bdi', {class: 'id', title: line(sample.id)}, shortened(line(sample.id))),
+      make('bdi', {class: 'answer'}, values),
+      make('bdi', {class: 'snippet'}, line(sample.question || sample.part)));
+    return row;
   }
 
   key(event) {
@@ -136,19 +100,17 @@ class Samples {
     if (event.key === 'Enter' && this.at >= 0) this.place.focus();
     if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    this.select(Math.min(this.shown.length - 1, Math.max(0, this.at + moves[event.key])));
+    this.select(Math.min(this.count - 1, Math.max(0, this.at + moves[event.key])));
   }
 
   // Selects a row of the list and shows its sample. `reveal`: scrolls to the sample on a narrow page, where it
   // is below the list.
   async select(place, reveal = false) {
-    if (place < 0 || place >= this.shown.length) return;
+    if (place < 0 || place >= this.count) return;
     this.at = place;
-    const top = place * ROW, bottom = top + ROW;
-    if (top < this.list.scrollTop) this.list.scrollTop = top;
-    else if (bottom > this.list.scrollTop + this.list.clientHeight) {
-      this.list.scrollTop = bottom - this.list.clientHeight;
-    }
+    const top = this.top(), fitting = this.list.clientHeight / ROW;
+    if (place < top) this.scroll(place);
+    else if (place + 1 > top + fitting) this.scroll(place + 1 - fitting);
     this.draw();
     await this.look();
     if (reveal && getComputedStyle(this.place.parentElement).display !== 'grid') this.place.scrollIntoView();
@@ -156,35 +118,37 @@ class Samples {
 
   // Shows the selected sample. `named`: the address names it from now on.
   async look(named = true) {
-    const turn = ++this.turn, row = this.shown[this.at];
-    this.current = row;
-    if (row === undefined) {
+    const turn = ++this.turn;
+    if (this.at < 0) {
+      this.current = undefined;
       this.place.replaceChildren(make('p', {class: 'remark'}, 'No sample passes the filters.'));
       return;
     }
-    const nodes = await sampleNodes(this.index, row, this.runs_of(row));
+    const sample = await this.source.fetched(this.at);
+    if (turn !== this.turn || !sample) return;
+    this.current = sample.key;
+    const nodes = await sampleNodes(this.source, sample, this.runs_of(sample));
     if (turn !== this.turn) return;
     this.place.replaceChildren(...nodes);
     this.place.scrollTop = 0;
-    const name = [this.index.parts[this.index.part[row]], this.index.id[row]];
+    const name = [sample.part, sample.id];
     if (named) history.replaceState(null, '', `#sample=${name.map(encodeURIComponent).join('/')}`);
   }
 
   // The runs whose answers are shown: those that are chosen, others in place of those without the sample.
-  runs_of(row) {
-    const chosen = this.filters.runs, has = run => this.index.outcome[row][run] > 0;
-    const others = this.index.runs.map((_, run) => run).filter(run => has(run) && !chosen.includes(run));
+  runs_of(sample) {
+    const chosen = this.filters.runs, has = run => sample.outcomes[run] !== '';
+    const others = sample.outcomes.map((_, run) => run).filter(run => has(run) && !chosen.includes(run));
     const shown = chosen.map(run => (has(run) ? run : others.shift() ?? run));
     return this.filters.every ? [...shown, ...others] : shown;
   }
 
-  // Selects the sample that the address names, if it names one.
+  // Selects the sample that the address names; returns whether it names one that is in the list.
   async named_in(address) {
     const [part, id] = (address.match(/^#sample=([^/]*)\/(.*)$/) ?? []).slice(1).map(decodeURIComponent);
-    const row = this.index.id.findIndex((name, i) => name === id && this.index.parts[this.index.part[i]] === part);
-    if (id === undefined || row < 0) return;
-    const place = this.shown.indexOf(row);
+    const place = id === undefined ? -1 : await this.source.place(part, id);
     if (place >= 0) await this.select(place, true);
+    return place >= 0;
   }
 }
 
@@ -192,9 +156,4 @@ class Samples {
 function shortened(id) {
   const letters = [...id];
   return letters.length > 28 ? `${letters.slice(0, 10).join('')}…${letters.slice(-17).join('')}` : id;
-}
-
-// For JSON.stringify: keeps the texts that a search covers, without numbers and the keys of pictures.
-function texts(key, value) {
-  return key === 'media' || key === 'tokens' || key === 'seconds' || key === 'alternatives' ? undefined : value;
 }

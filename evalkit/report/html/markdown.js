@@ -1,7 +1,7 @@
 // Renders Markdown on demand: headings, lists, tables, quotes, code, emphasis. Every text becomes a text node; links
 // and pictures stay texts. Formulas are left as they are written.
 
-const view = {rendered: false};  // whether texts are rendered
+const view = {rendered: false, medium: embedded};  // whether texts are rendered; where media are
 
 // A text of a model or data set: rendered if that is wished, else as it is.
 function prose(text) {

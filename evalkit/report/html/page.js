@@ -1,21 +1,9 @@
-// Sets up the page: the button for the theme, the filters, the list.
+// Sets up the samples: the filters, the list.
 
-function themed() {
-  const button = document.getElementById('theme'), root = document.documentElement;
-  const dark = matchMedia('(prefers-color-scheme: dark)');
-  const isDark = () => (root.dataset.theme ?? (dark.matches ? 'dark' : 'light')) === 'dark';
-  const label = () => { button.textContent = isDark() ? 'Light' : 'Dark'; };
-  button.addEventListener('click', () => {
-    root.dataset.theme = isDark() ? 'light' : 'dark';
-    label();
-  });
-  dark.addEventListener('change', label);
-  label();
-  button.hidden = false;
-}
-
-function options(select, names, values) {
-  select.append(...names.map((name, i) => make('option', {value: values?.[i] ?? i}, line(name))));
+function options(select, names, values = names) {
+  const known = new Set([...select.options].map(option => option.value));
+  const fresh = names.map((name, i) => [String(values[i]), name]).filter(([value]) => !known.has(value));
+  select.append(...fresh.map(([value, name]) => make('option', {value}, line(name))));
 }
 
 // The keys of the whole page, and the dialog that explains them.
@@ -33,12 +21,12 @@ function keys(dialog, button, search) {
 }
 
 // Sets the filters to the samples behind a figure, if the address names one: `#samples=benchmark/run`.
-function figured(address, index, field, several) {
+function figured(address, source, field, several) {
   const [part, run] = (address.match(/^#samples=([^/]*)\/(.*)$/) ?? []).slice(1).map(decodeURIComponent);
-  const number = index.parts.indexOf(part), left = index.runs.indexOf(run);
-  if (number < 0) return false;
+  const left = source.runs.indexOf(run);
+  if (!source.parts.includes(part)) return false;
   for (const name of ['search', 'group', 'outcome', 'disagreement']) field(name).value = '';
-  field('part').value = String(number);
+  field('part').value = part;
   if (several && left >= 0) {
     if (Number(field('right').value) === left) field('right').value = field('left').value;
     field('left').value = String(left);
@@ -49,16 +37,18 @@ function figured(address, index, field, several) {
 async function browse() {
   const form = document.getElementById('filters');
   if (!form) return;
-  const index = await unpack('index');
+  const {address} = form.dataset;
+  const source = address ? await Served.open(address) : new Embedded(await unpack('index'));
   const field = name => document.getElementById(name);
-  options(field('part'), index.parts);
-  options(field('group'), index.groups);
-  options(field('outcome'), index.outcomes.slice(1), index.outcomes.slice(1).map((_, i) => i + 1));
+  const choices = () => {
+    for (const name of ['part', 'group', 'outcome']) options(field(name), source[`${name}s`]);
+  };
+  choices();
   const several = Boolean(field('left'));
   if (several) {
-    for (const side of ['left', 'right']) options(field(side), index.runs);
+    for (const side of ['left', 'right']) options(field(side), source.runs, [...source.runs.keys()]);
     field('right').value = '1';
-    field('every').closest('label').hidden = index.runs.length < 3;
+    field('every').closest('label').hidden = source.runs.length < 3;
   }
   const filters = {
     get search() { return field('search').value; },
@@ -70,7 +60,7 @@ async function browse() {
     get every() { return several && field('every').checked; },
     get runs() { return several ? [...new Set([Number(field('left').value), Number(field('right').value)])] : [0]; },
   };
-  const samples = new Samples(index, filters, field('list'), field('sample'), field('found'));
+  const samples = new Samples(source, filters, field('list'), field('sample'), field('found'));
   form.hidden = false;
   field('list').closest('.browser').hidden = false;
   let due = 0;
@@ -90,24 +80,20 @@ async function browse() {
   });
   form.addEventListener('submit', event => event.preventDefault());
   keys(field('keys'), field('help'), field('search'));
-  const address = location.hash;
+  const start = location.hash;
   await samples.filter();
   const follow = async where => {
-    if (figured(where, index, field, several)) {
+    if (figured(where, source, field, several)) {
       await samples.filter();
       document.getElementById('samples').scrollIntoView();
     } else await samples.named_in(where);
   };
   addEventListener('hashchange', () => follow(location.hash));
-  await follow(address);
+  await follow(start);
+  source.follow?.(samples, choices);
   document.documentElement.dataset.ready = 'yes';
 }
 
-themed();
-for (const about of document.querySelectorAll('.about')) {
-  about.replaceChildren(...blocks(lines_of(about.textContent)));
-  about.classList.add('set');
-}
 browse().catch(error => {
   const place = document.getElementById('samples');
   place.append(make('p', {class: 'error', role: 'alert'}, `The samples cannot be shown: ${error.message}`));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
@@ -16,8 +17,13 @@ from evalkit.report.tabular import Tabular
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
-SCRIPTS = ("data.js", "markdown.js", "sample.js", "query.js", "list.js", "page.js")
+SCRIPTS = (
+    "data.js", "markdown.js", "sample.js", "query.js", "source.js", "list.js", "tables.js", "theme.js",
+    "page.js",
+)  # fmt: skip
 """The scripts in the order of the page; each uses those before it."""
+_SERVED = (*SCRIPTS[:-1], "served.js", SCRIPTS[-1])
+"""Those of a page whose samples are at a server."""
 
 
 def render(
@@ -29,37 +35,74 @@ def render(
     browser: Browser | None,
     cards: Sequence[Card],
     runs: Sequence[RunCard],
+    home: str = "",
 ) -> str:
-    """The whole file. Every text is escaped, except evalkit's own code and base64."""
-    import jinja2
-
-    from evalkit.report.charts.style import CSS
-
-    style = CSS + _file("page.css")
-    script = "\n".join(["'use strict';", *map(_file, SCRIPTS)])
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_file("page.html.j2")).render(
+    """The whole file. `home`: the address of the page that lists all runs, "" if there is none. Every
+    text is escaped, except evalkit's own code and base64.
+    """
+    served = browser is not None and bool(browser.source)
+    return filled(
+        "page.html.j2",
+        styles=("page.css",),
+        scripts=_SERVED if served else SCRIPTS,
+        connects=served,
         title=title,
-        policy=policy(style, script),
-        style=style,
-        script=script,
         tables=tables,
         charts=charts,
         parts=parts,
         browser=browser,
         cards=cards,
         runs=runs,
-        version=evalkit.__version__,
+        home=home,
     )
 
 
-def policy(style: str, script: str) -> str:
-    """A content security policy: only this style, this script, and media from the page; no network."""
+def filled(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    package: str = __package__,
+    connects: bool = False,
+    **values: object,
+) -> str:
+    """A whole page from a template, style sheets and scripts, which are files of `package` or of this one.
+
+    The template puts them into the page, and `policy` with them. `connects`: as for `policy`.
+    """
+    import jinja2
+
+    from evalkit.report.charts.style import CSS
+
+    read = functools.partial(_file, package)
+    style = CSS + "".join(map(read, styles))
+    script = "\n".join(["'use strict';", *map(read, scripts)])
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(read),
+    )
+    return environment.get_template(template).render(
+        policy=policy(style, script, connects=connects),
+        style=style,
+        script=script,
+        version=evalkit.__version__,
+        **values,
+    )
+
+
+def policy(style: str, script: str, *, connects: bool = False) -> str:
+    """A content security policy: only this style, this script, and media from the page; no network.
+
+    `connects`: whether the page's own server may be asked, for data and for media.
+    """
+    own = " 'self'" if connects else ""
+    connected = f"connect-src{own}; " if connects else ""
     return (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; {connected}"
+        f"img-src data:{own}; media-src data:{own}; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -67,5 +110,6 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
+def _file(package: str, name: str) -> str:
+    own = resources.files(package).joinpath(name)
+    return (own if own.is_file() else resources.files(__package__).joinpath(name)).read_text("utf-8")

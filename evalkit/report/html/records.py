@@ -111,10 +111,10 @@ def records(found: Sequence[BenchmarkSamples], among: Sequence[tuple[int, str]])
             at = run.positions.get(name) if run else None
             samples.append(None if run is None or at is None else run.read(at))
             figures.append(None if graded is None or at is None else graded.get(at, SampleFigure()))
-        yield _record(number, name, samples, part.steps, figures)
+        yield browser_record(number, name, samples, part.steps, figures)
 
 
-def _record(
+def browser_record(
     number: int,
     name: str,
     samples: Sequence[SampleRecord | None],
@@ -149,6 +149,25 @@ def _record(
         [None if sample is None else _prompts(sample) for sample in samples],
         media,
     )
+
+
+_UNSEARCHED = frozenset(
+    {"media", "tokens", "seconds", "alternatives", "steps", "outcome", "figure", "name", "finish"}
+)
+"""The entries of `BrowserRecord.answers` that a search leaves out, as `list.js` does."""
+
+
+def searched(value: JSON) -> Iterator[str]:
+    """Yields the texts in `BrowserRecord.answers` that a search looks into."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from searched(one)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key not in _UNSEARCHED:
+                yield from searched(one)
 
 
 def _made(sample: SampleRecord) -> Iterator[str]:

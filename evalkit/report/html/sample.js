@@ -4,10 +4,8 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
 // A picture or clip; `name` describes it for readers who cannot see it.
 function medium(key, name) {
-  const element = document.getElementById(`m-${key}`);
-  if (!element) return make('p', {class: 'remark'}, `${name}: not stored in the run file`);
-  const kind = element.type.split(';')[0];
-  const source = `data:${kind};base64,${element.textContent}`;
+  const {kind, source} = view.medium(key);
+  if (!kind) return make('p', {class: 'remark'}, `${name}: not stored in the run file`);
   if (kind.startsWith('image/')) return picture(source, name);
   return make('audio', {src: source, controls: true, preload: 'metadata', 'aria-label': name});
 }
@@ -154,20 +152,13 @@ function answered(name, answer, requests) {
     ]).flat(2));
 }
 
-// The elements of a sample. `runs`: the numbers of the runs to show side by side.
-async function sampleNodes(index, row, runs) {
-  const [number, at] = placed(index, row);
-  const [answers, prompts] = await Promise.all([piece(`a${number}`), piece(`p${number}`)]);
-  const sample = answers[at];
-  const line = {
-    part: index.parts[index.part[row]],
-    id: index.id[row],
-    groups: index.group[row].map(group => index.groups[group]),
-  };
-  const columns = runs.map(run => answered(index.runs[run], sample.runs[run], prompts[at][run]));
+// The elements of a sample of the list. `runs`: the numbers of the runs to show side by side.
+async function sampleNodes(source, sample, runs) {
+  const {answers, prompts} = await source.sample(sample);
+  const columns = runs.map(run => answered(source.runs[run], answers.runs[run], prompts[run]));
   const several = columns.length > 2 ? ' many' : columns.length > 1 ? ' two' : '';
   return [
-    make('div', {class: 'question'}, question(sample, line)),
+    make('div', {class: 'question'}, question(answers, sample)),
     make('div', {class: `runs${several}`}, columns),
   ];
 }
