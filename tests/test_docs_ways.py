@@ -60,7 +60,7 @@ def test_three_checkpoints_in_a_pull_request(project: Path) -> None:
     assert "no regression" in posted.splitlines()[0]
     assert [name in posted for name in ("Gemini Ultra", "100k", "200k", "300k")] == [True] * 4
     page = (project / "checkpoints.html").read_text("utf-8")
-    assert 'class="printed">Gemini Ultra<' in page
+    assert 'class="printed">Gemini <wbr>Ultra<' in page
     assert "Content-Security-Policy" in page
     (project / "step-300k.db").unlink()
     left_out = re.compile(r"evalkit report |.* -o step-[12]00k\.db")  # nothing new would come of them
