@@ -34,6 +34,7 @@ PAGES = (
     "docs/command.md",
     "docs/cost.md",
     "docs/tables.md",
+    "docs/site.md",
     "docs/adding-a-task.md",
     "docs/solvers.md",
     "docs/metrics.md",
@@ -66,7 +67,7 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     with OpenAIServer(arithmetic) as server, HubServer() as hub:
         environment = {**with_node(), **(_hub_of_pages(hub, tmp_path) if page == "docs/data.md" else {})}
-        if page == "docs/endpoints.md":  # a later test may have a server at the same port
+        if page in ("docs/endpoints.md", "docs/site.md"):  # a later test may have a server at the same port
             environment["EVALKIT_CACHE"] = str(tmp_path / "cache")
         for kind, file, text in _FENCE.findall((ROOT / page).read_text("utf-8")):
             if file:

@@ -92,5 +92,13 @@ def test_a_folder_of_nightly_runs(project: Path) -> None:
     assert (project / "verdict.md").read_text("utf-8").startswith("### ❌ regression")
     trend = (project / "trend.md").read_text("utf-8")
     assert all(night in trend for night, *_ in nights)
+    site = project / "site"
+    pages = [f"runs/{night}-*.html" for night, *_ in nights] + [
+        "index.html",
+        "benchmarks/gsm8k.html",
+        "compare/*.html",
+    ]
+    assert [len(list(site.glob(page))) for page in pages] == [1] * len(pages)
+    assert all(night in (site / "index.html").read_text("utf-8") for night, *_ in nights)
     again = run(project, "sh nightly.sh", NIGHT="2026-03-02", MODEL=WORSE)
     assert again.returncode == 1, "a finished night is compared again, and not with itself"

@@ -65,6 +65,11 @@ class Headline:
         return self.task, self.protocol
 
     @property
+    def lasts(self) -> bool:
+        """Whether the figure is finished and its signature is known, so that it can stand beside others."""
+        return self.finished is not None and bool(self.signature)
+
+    @property
     def done(self) -> int:
         """The samples that have an outcome, as far as they were counted."""
         return sum(self.outcomes.values()) or self.finished or 0
@@ -112,6 +117,7 @@ def contents_of(path: Path, called: str) -> Contents | None:
 def _read(path: Path, called: str, headlines: Callable[[Store], Iterable[Headline]]) -> Contents | None:
     try:
         with Store.open(path) as store:
+            store.connection.execute("BEGIN")  # one state of a file that a run is writing
             manifest, cells = store.manifest, store.cells()
             return Contents(
                 manifest["model"]["name"],

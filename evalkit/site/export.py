@@ -32,7 +32,7 @@ _PAGE = re.compile(
     r"index\.html|(?:runs|benchmarks)/[a-z0-9_-]+\.html|compare/[a-z0-9-]+\.\.\.[a-z0-9-]+\.html"
 )
 """The pages of a site. Nothing else is ever removed, whatever the marker says."""
-_EVERY = 2.0
+_EVERY = 5.0
 """Seconds between two lines of progress."""
 
 

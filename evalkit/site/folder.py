@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 import time
@@ -23,6 +24,8 @@ from evalkit.site.names import run_name
 
 ENDING = ".db"
 """The ending of the files that are looked at in a folder."""
+_LEAST = 0.02
+"""Seconds that reading one run's samples may take at least: small files need no more."""
 State = Literal["finished", "going on", "stopped", "damaged"]
 Stamp = tuple[int, ...]
 
@@ -82,9 +85,9 @@ class RunFolder:
         for place in self._places:
             if not place.is_dir() and contents_is_none(place):
                 raise UsageError(f"{place} is not a run file of evalkit")
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._found = Kept[dict[str, tuple[Path, str]]]()
-        self._contents: dict[tuple[Path, bool], Kept[Contents | None]] = {}
+        self._contents: dict[Path, tuple[Kept[Contents | None], Kept[Found]]] = {}
 
     @property
     def title(self) -> str:
@@ -95,15 +98,23 @@ class RunFolder:
         """The paths of all files that may be run files, by the names of their runs. No file is read."""
         return {name: path for name, (path, _) in self._files().items()}
 
-    def runs(self, *, whole: bool = True) -> list[Run]:
-        """The runs, the newest first. `whole`: with what only samples tell (`contents_of`), else without."""
-        found = [self._run(name, path, file, whole) for name, (path, file) in self._files().items()]
+    def runs(self, *, within: float = math.inf) -> list[Run]:
+        """The runs, the newest first.
+
+        `within`: the seconds for reading samples. The runs whose samples take longer have only what is known
+        without them (`figures_in`), and are read on meanwhile; 0: no samples are read.
+        """
+        until = time.monotonic() + within
+        found = []
+        for name, (path, file) in self._files().items():
+            left = max(_LEAST, until - time.monotonic()) if within else 0.0
+            found.append(self._run(name, path, file, left))
         return sorted((run for run in found if run), key=lambda run: (run.began, run.name), reverse=True)
 
     def run(self, name: str) -> Run:
         """The run of that name. Raises `UsageError` if there is none."""
         files = self._files()
-        found = self._run(name, *files[name], whole=True) if name in files else None
+        found = self._run(name, *files[name], math.inf) if name in files else None
         if found is None:
             raise unknown("run", name, files)
         return found
@@ -116,18 +127,17 @@ class RunFolder:
         return {run.name: _state(run) for run in self._following()}
 
     def _following(self) -> Iterator[Run]:
-        for run in self.runs(whole=False):
+        for run in self.runs(within=0):
             if run.state in ("finished", "damaged"):
                 yield run
             else:
                 yield self.run(run.name)
 
     def _files(self) -> dict[str, tuple[Path, str]]:
-        with self._lock:
-            return self._found.get(time.monotonic(), functools.partial(_named, self._places))
+        return self._found.get(time.monotonic(), functools.partial(_named, self._places))
 
-    def _run(self, name: str, path: Path, file: str, whole: bool) -> Run | None:
-        contents = self._read(path, file, whole)
+    def _run(self, name: str, path: Path, file: str, seconds: float) -> Run | None:
+        contents = self._read(path, file, seconds)
         if contents is None:
             return None
         state: State = "damaged" if contents.damage else "finished"
@@ -135,11 +145,17 @@ class RunFolder:
             state = "going on" if held(path) else "stopped"
         return Run(name, path, file, state, contents)
 
-    def _read(self, path: Path, file: str, whole: bool) -> Contents | None:
+    def _read(self, path: Path, file: str, seconds: float) -> Contents | None:
         stamp = stamp_of(path)
-        make = functools.partial(_contents, path, file, stamp, whole)
         with self._lock:
-            return self._contents.setdefault((path, whole), Kept()).get(stamp, make)
+            figures, whole = self._contents.setdefault(path, (Kept(), Kept()))
+        if seconds:
+            make = functools.partial(_whole_contents, path, file, stamp)
+            if math.isinf(seconds):
+                return whole.get(stamp, make).contents
+            if (found := whole.within(seconds, stamp, make)) is not None:
+                return found.contents
+        return figures.get(stamp, functools.partial(figures_in, path, file))
 
 
 def contents_is_none(path: Path) -> bool:
@@ -186,13 +202,10 @@ def _within(folder: Path) -> Iterator[Path]:
                 yield Path(here, name)
 
 
-def _contents(path: Path, file: str, stamp: Stamp, whole: bool) -> Contents | None:
-    """The contents of a file. `whole`: also what its samples tell, from evalkit's cache if possible."""
-    if not whole:
-        return figures_in(path, file)
+def _whole_contents(path: Path, file: str, stamp: Stamp) -> Found:
+    """What a file and its samples tell, from evalkit's cache if possible."""
     key: JSON = [str(path.resolve()), file]
-    found = stored(Found, key, [*stamp], lambda: Found(contents_of(path, file)), lambda one: one.lasts)
-    return found.contents
+    return stored(Found, key, [*stamp], lambda: Found(contents_of(path, file)), lambda one: one.lasts)
 
 
 def _state(run: Run) -> JSON:

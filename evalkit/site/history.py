@@ -9,9 +9,6 @@ from evalkit.runfile.records import natural
 from evalkit.site.contents import Headline
 from evalkit.site.folder import Run
 
-_FEW = 40
-"""How many of the newest runs are compared with the one before them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -42,7 +39,7 @@ def lines_of(runs: Iterable[Run], task: str = "") -> list[Line]:
     found: dict[tuple[str, str, str], list[Point]] = {}
     for run in sorted(runs, key=lambda run: (run.began, run.name)):
         for one in run.contents.headlines:
-            if one.finished is not None and one.signature and task in ("", one.task):
+            if one.lasts and task in ("", one.task):
                 found.setdefault((*one.key, one.signature), []).append(Point(run, one))
     lines = [Line(tuple(points)) for points in found.values()]
     lines.sort(key=lambda line: line.points[-1].run.began, reverse=True)
@@ -50,18 +47,17 @@ def lines_of(runs: Iterable[Run], task: str = "") -> list[Line]:
 
 
 def predecessors(runs: Sequence[Run]) -> dict[str, Run]:
-    """By the name of each of the newest runs, the run before it that has a line in common with it.
+    """By the name of each finished run, the finished run before it that has a line in common with it.
 
     It is of the same model if there is one, else of any. `runs`: the newest first.
     """
     found = {}
-    ended = [run for run in runs if run.state == "finished"]
-    for at, head in enumerate(ended[:_FEW]):
-        mine = _signed(head)
-        earlier = [run for run in ended[at + 1 :] if mine & _signed(run)]
-        same = [run for run in earlier if run.contents.model == head.contents.model]
+    ended = [(run, _signed(run)) for run in runs if run.state == "finished"]
+    for at, (head, mine) in enumerate(ended):
+        earlier = [run for run, signed in ended[at + 1 :] if not mine.isdisjoint(signed)]
+        same = (run for run in earlier if run.contents.model == head.contents.model)
         if earlier:
-            found[head.name] = (same or earlier)[0]
+            found[head.name] = next(same, earlier[0])
     return found
 
 

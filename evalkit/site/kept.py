@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,21 +26,33 @@ _T = TypeVar("_T")
 
 
 class Kept(Generic[_T]):
-    """A value that is made again if it may have changed, but then rests ten times as long as that took."""
+    """A value that is made again if it may have changed, but then rests ten times as long as that took.
+
+    Threads may share it; while one makes the value, others wait for it.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._stamp: object = None
         self._until = 0.0
         self._value: tuple[_T] | None = None
 
     def get(self, stamp: object, make: Callable[[], _T]) -> _T:
         """The value for `stamp`, or the last one while it rests."""
-        now = time.monotonic()
-        if self._value is None or (stamp != self._stamp and now >= self._until):
-            self._value = (make(),)
-            self._stamp, done = stamp, time.monotonic()
-            self._until = done + _REST * (done - now)
-        return self._value[0]
+        with self._lock:
+            now = time.monotonic()
+            if self._value is None or (stamp != self._stamp and now >= self._until):
+                self._value = (make(),)
+                self._stamp, done = stamp, time.monotonic()
+                self._until = done + _REST * (done - now)
+            return self._value[0]
+
+    def within(self, seconds: float, stamp: object, make: Callable[[], _T]) -> _T | None:
+        """As `get`, but None if that takes longer; a thread then goes on to make the value."""
+        thread = threading.Thread(target=self.get, args=(stamp, make), daemon=True)
+        thread.start()
+        thread.join(seconds)
+        return None if thread.is_alive() else self.get(stamp, make)
 
 
 def stored(kind: type[_T], key: JSON, stamp: JSON, make: Callable[[], _T], lasts: Callable[[_T], bool]) -> _T:

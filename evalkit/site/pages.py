@@ -6,12 +6,14 @@ Each is a whole HTML page that loads nothing (`evalkit.report.html.page`). Links
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.benchmark.described import description
 from evalkit.errors import UsageError, unknown
+from evalkit.report.charts.texts import several
 from evalkit.report.html.page import filled
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow, cleaned, printable
 from evalkit.site.charts import history_charts
@@ -36,6 +38,8 @@ _SCRIPTS = ("data.js", "markdown.js", "tables.js", "theme.js")
 _STYLES = ("page.css", "site.css")
 _ROOT = "../"
 """The way from a page in a folder of its own to the index."""
+_SECONDS = 2.0
+"""Seconds that a live index waits for the samples of runs that it reads for the first time."""
 _PAIRED = 200_000
 """The most samples of two runs that the index compares; the pages of comparisons have no such limit."""
 
@@ -45,8 +49,11 @@ def index_page(folder: RunFolder, *, live: bool = False) -> str:
 
     A live page asks its server for `state.json`, which is `RunFolder.state`.
     """
-    runs = folder.runs()
+    runs = folder.runs(within=_SECONDS if live else math.inf)
     lines = lines_of(runs)
+    unread = [
+        run.file for run in runs if any(one.finished and not one.signature for one in run.contents.headlines)
+    ]
     history = history_table(lines, _changes(lines)) if lines else None
     matrix = matrix_table(runs)
     sections = [("runs", "Runs"), *([("matrix", "Benchmarks")] if matrix else [])]
@@ -56,6 +63,7 @@ def index_page(folder: RunFolder, *, live: bool = False) -> str:
         root="",
         sections=[*sections, *([("history", "History")] if history else [])],
         live=live,
+        unread=printable(several(unread)),
         runs=runs_table(runs, predecessors(runs)),
         matrix=matrix,
         history=history,
@@ -109,7 +117,7 @@ def compare_page(folder: RunFolder, base: str, head: str, *, live: bool = False)
         head=_link(shown_name(after), run_href(after, _ROOT)),
         side_by_side=f"{_ROOT}runs/{base}+{head}.html" if live else "",
         table=cleaned(found.table) if found else None,
-        conclusion=found.conclusion if found else "",
+        conclusion=printable(found.conclusion) if found else "",
         exit_code=found.exit_code if found else None,
         error=printable(error),
         flips=flips,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from evalkit.report.charts.texts import shown as shortened
 from evalkit.report.digits import figure_text, interval_text
@@ -39,6 +40,11 @@ class _Notes:
 def run_href(run: Run, root: str = "") -> str:
     """The address of a run's page, from a page whose index is at `root`."""
     return f"{root}runs/{run.name}.html"
+
+
+def samples_href(run: Run, one: Headline, root: str = "") -> str:
+    """The address of a benchmark's samples in the page of a run."""
+    return f"{run_href(run, root)}#samples={quote(one.name, safe='')}/"
 
 
 def benchmark_href(task: str, root: str = "") -> str:
@@ -106,20 +112,22 @@ def matrix_table(runs: Sequence[Run]) -> Tabular | None:
 
     If the figures of a row have several signatures, each has its own below it.
     """
-    shown = [run for run in runs if any(one.finished is not None for one in run.contents.headlines)]
+    shown = [run for run in runs if any(one.lasts for one in run.contents.headlines)]
     shown = shown[:SIDE_BY_SIDE]
-    keys = {key for run in shown for key, one in run.headlines.items() if one.finished is not None}
+    keys = {key for run in shown for key, one in run.headlines.items() if one.lasts}
     if not keys:
         return None
     rows, notes = [], _Notes()
     for key in sorted(keys, key=lambda key: (natural(key[0]), natural(key[1]))):
-        found = [
-            one if (one := run.headlines.get(key)) and one.finished is not None else None for run in shown
-        ]
+        found = [one if (one := run.headlines.get(key)) and one.lasts else None for run in shown]
         several = len({one.signature for one in found if one}) > 1
         first = next(one for one in found if one)
         label = TabularCell(":".join(key), lines=(_metric(first),), href=benchmark_href(key[0]))
-        rows.append(TabularRow((label, *(_value(one, several, notes) for one in found))))
+        rows.append(
+            TabularRow(
+                (label, *(_value(run, one, several, notes) for run, one in zip(shown, found, strict=True)))
+            )
+        )
     return cleaned(
         Tabular(
             "Benchmarks by run",
@@ -133,11 +141,17 @@ def matrix_table(runs: Sequence[Run]) -> Tabular | None:
     )
 
 
-def _value(one: Headline | None, several: bool, notes: _Notes) -> TabularCell:
+def _value(run: Run, one: Headline | None, several: bool, notes: _Notes) -> TabularCell:
     if one is None:
         return _NONE
     lines = (_interval(one.figure, one), *([f"sig {one.signature}"] if several else []))
-    return TabularCell(value_text(one), "run", lines=tuple(filter(None, lines)), marks=notes.marks(one))
+    return TabularCell(
+        value_text(one),
+        "run",
+        lines=tuple(filter(None, lines)),
+        marks=notes.marks(one),
+        href=samples_href(run, one),
+    )
 
 
 def _metric(one: Headline) -> str:
@@ -204,7 +218,11 @@ def figures_table(title: str, points: Sequence[Point], root: str) -> Tabular:
                     TabularCell(run.contents.model),
                     TabularCell(began_text(run)),
                     TabularCell(
-                        value_text(one), "run", lines=(changed,) if changed else (), marks=notes.marks(one)
+                        value_text(one),
+                        "run",
+                        lines=(changed,) if changed else (),
+                        marks=notes.marks(one),
+                        href=samples_href(run, one, root),
                     ),
                     TabularCell(_interval(one.figure, one) or "—"),
                     TabularCell(f"{one.figure.n:,}" if one.figure else "—"),

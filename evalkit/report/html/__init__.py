@@ -45,7 +45,8 @@ def to_html(
 
     `courses`, `calibration`: those of the table's figures, which are among the breakdowns. `first`: tables
     above the others. `runs_first`: whether runs are left of printed columns, because a phone shows the first
-    columns. `source`: the address at a server that has the samples (`Browser.source`). `home`: the address of the page that lists all runs, if there is one.
+    columns. `source`: the address at a server that has the samples (`Browser.source`). `home`: the address
+    of the page that lists all runs, if there is one.
     """
     of_figures = (*course_tables(courses), *calibration_tables(calibration))
     names = file_names(runs_of(stores, table))
