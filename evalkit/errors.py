@@ -156,10 +156,22 @@ def one_line(error: BaseException, most: int) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 sample`, `2,000 samples`: a number and what it counts. `several`: the plural; "": `one` and an s."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
-    """Returns a `UsageError` for an unknown name; its message lists the most similar known names."""
+    """Returns a `UsageError` for an unknown name; its message lists the most similar known names.
+
+    Upper and lower case are alike: `GPT 4` is similar to `gpt-4`.
+    """
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    folded: dict[str, list[str]] = {}
+    for one in names:
+        folded.setdefault(one.casefold(), []).append(one)
+    similar = get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    close = [one for text in similar for one in folded[text]]
     if close:
         tail = f": did you mean {' or '.join(close)}?"
     elif hint:

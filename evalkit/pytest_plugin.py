@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from evalkit.errors import counted
+
 if TYPE_CHECKING:
     from evalkit.engine.chosen import TaskLike
     from evalkit.models.python_given import ModelLike
@@ -56,7 +58,8 @@ def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
         if table.failed:
             why = "; ".join(told(table.causes))
             pytest.fail(
-                f"{table.failed} samples failed: {why} (evalkit report {path} has the details)", pytrace=False
+                f"{counted(table.failed, 'sample')} failed: {why} (evalkit report {path} has the details)",
+                pytrace=False,
             )
         return path
 

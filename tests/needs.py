@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import playwright
@@ -18,8 +19,16 @@ def needs(package: str, *programs: str) -> pytest.MarkDecorator:
 
 chromium = needs("chromium", "chromium", "chromium-browser")
 compiler = needs("g++", "g++")
-tex = needs("texlive-latex-base texlive-latex-recommended", "pdflatex")
+tex = needs("texlive-latex-base texlive-latex-recommended texlive-pictures", "pdflatex")
 unshare = needs("util-linux", "unshare")
+
+
+def tex_has(*files: str) -> bool:
+    """Whether TeX finds these files of its packages."""
+    if not shutil.which("kpsewhich"):
+        return False
+    found = subprocess.run(["kpsewhich", *files], capture_output=True, text=True, check=False)
+    return len(found.stdout.split()) == len(files)
 
 
 def with_node() -> dict[str, str]:

@@ -101,7 +101,7 @@ def _hub_of_pages(hub: HubServer, folder: Path) -> dict[str, str]:
 
 
 def test_links_lead_somewhere() -> None:
-    more = ("batch", "plugins", "providers", "security", "licences")
+    more = ("batch", "plugins", "providers", "security", "licences", "ways", "viewers")
     for page in (*PAGES, *(f"docs/{name}.md" for name in more), "CONTRIBUTING.md"):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
             if not target.startswith("https://"):

@@ -11,6 +11,7 @@ import click
 
 from evalkit.cli.options import data_option, json_option, unsafe_option
 from evalkit.cli.output import echo_document
+from evalkit.errors import counted
 
 if TYPE_CHECKING:
     from evalkit.engine.check import CheckResult
@@ -71,7 +72,7 @@ def _show(result: CheckResult) -> None:
     verdict = click.style("pass", fg="green") if result.passed else click.style("FAIL", fg="red")
     unit = f" {result.unit}".rstrip()
     click.echo(
-        f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
+        f"{verdict}  {result.task}:{result.protocol}  {counted(result.samples, 'sample')}: "
         f"references {_figure(result.gold, unit)}, wrong {_figure(result.wrong, unit)}"
         + "".join(
             f"; {name} {_figure(value, ' ' + result.units[name])}".rstrip()

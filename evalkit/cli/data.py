@@ -15,6 +15,7 @@ import click
 
 from evalkit.cli.options import json_option, parse_settings, set_option
 from evalkit.cli.output import write
+from evalkit.errors import counted
 
 if TYPE_CHECKING:
     from evalkit.data.lock import Lock, Source
@@ -141,7 +142,7 @@ def pack_command(tasks: tuple[str, ...], path: Path, output: Path) -> None:
     with _progress("packing", packed(sources)) as tell:
         count = pack(sources, output, tell)
     _tell_left([one for one in sources if one not in packed(sources)])
-    click.echo(f"{output}: {count:,} contents, {output.stat().st_size:,} bytes", err=True)
+    click.echo(f"{output}: {counted(count, 'content')}, {output.stat().st_size:,} bytes", err=True)
 
 
 @command.command("unpack")
@@ -173,8 +174,8 @@ def _read(path: Path, tasks: Sequence[str]) -> tuple[Lock, list[Source]]:
 
 def _counted(lock: Lock, sources: Sequence[Source]) -> str:
     sizes = [file.size for source in sources for file in source.files]
-    tasks = f"{len(lock.task)} task{'' if len(lock.task) == 1 else 's'}"
-    return f"{tasks}, {len(sizes):,} file{'' if len(sizes) == 1 else 's'}, {sum(sizes):,} bytes"
+    tasks, files = counted(len(lock.task), "task"), counted(len(sizes), "file")
+    return f"{tasks}, {files}, {sum(sizes):,} bytes"
 
 
 def _tell_left(sources: Sequence[Source]) -> None:

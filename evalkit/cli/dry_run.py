@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.cli.output import write
+from evalkit.errors import counted
 
 if TYPE_CHECKING:
     from evalkit.cli.cost_options import CostOptions
@@ -136,11 +137,16 @@ def _remarks(plan: Plan, found: Sequence[Estimate], cost: CostOptions) -> Iterat
         yield source if len(sources) == 1 else f"{', '.join(names)}: {source}"
     for one in found:
         if one.answered:
-            yield f"{_name(one)}: {one.answered:,} requests are answered in the run file, and not counted"
+            answered = counted(one.answered, "request is", "requests are")
+            yield f"{_name(one)}: {answered} answered in the run file, and not counted"
         if one.following:
-            yield f"{_name(one)}: {one.following:,} requests depend on a response, and are only about these"
+            following = counted(one.following, "request depends", "requests depend")
+            yield f"{_name(one)}: {following} on a response, so that the tokens are estimated"
         if one.skipped:
-            yield f"{_name(one)}: {one.skipped:,} samples cannot be asked, and fail in a run"
+            skipped = counted(
+                one.skipped, "sample cannot be asked, and fails", "samples cannot be asked, and fail"
+            )
+            yield f"{_name(one)}: {skipped} in a run"
     if any(cell.model_extractor for cell in plan.cells):
         yield "answers that a judge model reads because the rules cannot are not counted"
     for model in dict.fromkeys((plan.model, *plan.judges.values())):

@@ -8,6 +8,7 @@ import click
 
 from evalkit.cli.options import json_option
 from evalkit.cli.output import echo_document
+from evalkit.errors import counted
 
 _PATH = click.Path(path_type=Path)
 
@@ -49,7 +50,7 @@ def command(files: tuple[Path, ...], output: Path, tool: str, model: str, task: 
 
     for one in found:
         failed = f", {one.failed:,} of them failed" if one.failed else ""
-        click.echo(printable(f"{one.task}:{one.protocol}: {one.samples:,} samples{failed}"))
+        click.echo(printable(f"{one.task}:{one.protocol}: {counted(one.samples, 'sample')}{failed}"))
         for note in one.notes:
             click.echo(printable(f"  {note}"))
     click.echo(f"written: {output}", err=True)

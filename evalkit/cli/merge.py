@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from evalkit.cli.options import task_file_option
+from evalkit.errors import counted
 
 _PATH = click.Path(path_type=Path)
 
@@ -34,5 +35,5 @@ def command(shards: tuple[Path, ...], output: Path, partial: bool, task_files: t
     if found.lacking:
         click.echo(f"warning: {found.lacking}", err=True)
     for name, samples in found.samples.items():
-        click.echo(f"{name}: {samples:,} samples of {len(shards)} files", err=True)
+        click.echo(f"{name}: {counted(samples, 'sample')} of {counted(len(shards), 'file')}", err=True)
     click.echo(f"written: {output}", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.options import data_option, parse_settings, set_option
+from evalkit.errors import counted
 
 if TYPE_CHECKING:
     from evalkit.benchmark.protocol import Protocol
@@ -39,12 +40,12 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         protocol = cell.protocol
         _heading(f"{cell.task.name}:{protocol.name}")
         click.echo(
-            f"{protocol.api}, {protocol.shots} shots, {protocol.draws} draws, "
-            f"temperature {protocol.temperature:g}, at most {protocol.max_tokens} tokens, "
+            f"{protocol.api}, {counted(protocol.shots, 'shot')}, {counted(protocol.draws, 'draw')}, "
+            f"temperature {protocol.temperature:g}, at most {counted(protocol.max_tokens, 'token')}, "
             f"stop at {list(protocol.stop) or 'nothing'}"
         )
         if protocol.frames:
-            click.echo(f"each video as {protocol.frames} frames ({protocol.frame_rule})")
+            click.echo(f"each video as {counted(protocol.frames, 'frame')} ({protocol.frame_rule})")
         click.echo(f"source: {protocol.source}")
         click.echo(
             "data: " + ", ".join(f"{key} {value}" for key, value in cell.records.origin.items() if value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.output import echo_document
+from evalkit.errors import counted
 
 if TYPE_CHECKING:
     from evalkit.engine.probed import Use
@@ -47,8 +48,8 @@ def show_probe(
     _show_answers(probe)
     _show_uses(found)
     click.echo(
-        f"asked {probe.requests} requests, {probe.prompt_tokens} prompt tokens, "
-        f"{probe.completion_tokens} generated tokens",
+        f"asked {counted(probe.requests, 'request')}, {counted(probe.prompt_tokens, 'prompt token')}, "
+        f"{counted(probe.completion_tokens, 'generated token')}",
         err=True,
     )
 

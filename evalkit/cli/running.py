@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.output import write
-from evalkit.errors import StorageError
+from evalkit.errors import StorageError, counted
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
@@ -56,7 +56,7 @@ def run_plan(plan: Plan, path: Path, options: Options, again: str, as_json: bool
         _show(plan, path, watching, to_stderr=as_json)
     write(None, run_text(table, as_json=as_json, colour=sys.stdout.isatty()), shown=not as_json)
     if table.failed:
-        click.echo(f"{table.failed} samples failed; {advice(table.causes, again)}", err=True)
+        click.echo(f"{counted(table.failed, 'sample')} failed; {advice(table.causes, again)}", err=True)
         for line in told(table.causes):
             click.echo(f"  {line}", err=True)
     _tell_replicas(path)

@@ -11,7 +11,7 @@ from evalkit.benchmark.plugged import plugged_tasks
 from evalkit.benchmark.task import Task, all_tasks, find_task, index
 from evalkit.cli.options import json_option
 from evalkit.cli.output import echo_document
-from evalkit.errors import UsageError, unknown
+from evalkit.errors import UsageError, counted, unknown
 from evalkit.report.documents import to_json
 from evalkit.reports import reserved
 from evalkit.samples import JSON
@@ -53,9 +53,8 @@ def command(pattern: str, as_json: bool) -> None:
             drawn = ""
             if protocol.draws > 1:
                 drawn = f", {protocol.draws} draws at temperature {protocol.temperature:g}"
-            click.echo(
-                f"    {task.name}:{protocol.name}  {protocol.api}, {protocol.shots} shots{drawn}{mark}"
-            )
+            shots = counted(protocol.shots, "shot")
+            click.echo(f"    {task.name}:{protocol.name}  {protocol.api}, {shots}{drawn}{mark}")
         metrics = ", ".join(metric.name for metric in task.metrics)
         click.echo(f"    metric {metrics}; data {_data(task)['name']}")
 

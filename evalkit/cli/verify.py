@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.errors import counted
+
 if TYPE_CHECKING:
     from evalkit.runfile.salvage import Saved
     from evalkit.runfile.verify import Verified
@@ -39,7 +41,7 @@ def command(run: Path, output: Path | None, as_json: bool) -> int:
     if saved is not None:
         for name, count in saved.samples.items():
             ending = ", to be resumed" if name in saved.unfinished else ""
-            click.echo(printable(f"{name}: {count:,} samples saved{ending}"), err=True)
+            click.echo(printable(f"{name}: {counted(count, 'sample')} saved{ending}"), err=True)
         click.echo(f"written: {output}", err=True)
     return 0 if found.whole else 1
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from evalkit.compare.paired import Overlap, overlap
 from evalkit.compare.policy import Terms
 from evalkit.compare.verdicts import INCOMPLETE, Problem
+from evalkit.errors import counted
 from evalkit.runfile.cells import TableCell
 from evalkit.runfile.records import CellData, occurrences
 
@@ -101,7 +102,7 @@ def prompts_differ(samples: Sequence[str], common: int) -> list[str]:
 def _add_failed(found: Check, side: Side, data: CellData | None, what: str) -> None:
     failed = data.outcomes.count("failed") if data is not None else 0
     if failed:
-        words = f"{failed} {what}{'' if failed == 1 else 's'} of {side.name} failed"
+        words = f"{counted(failed, what)} of {side.name} failed"
         found.problems.append(Problem(INCOMPLETE, words, "Run it again with the same output to retry them"))
 
 

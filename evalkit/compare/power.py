@@ -10,7 +10,7 @@ from itertools import compress
 from pathlib import Path
 
 from evalkit.compare.paired import MCNEMAR, pair
-from evalkit.errors import DataError, UsageError, unknown
+from evalkit.errors import DataError, UsageError, counted, unknown
 from evalkit.runfile.measured import measure
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
@@ -90,8 +90,9 @@ class Planned:
     def lines(self) -> list[str]:
         """Returns the result as text, line by line."""
         among = f" among {self.benchmarks} benchmarks" if self.benchmarks > 1 else ""
+        enough = counted(self.enough, "sample shows", "samples show")
         lines = [
-            f"{self.task}: {self.enough:,} samples show a difference of {self.effect:g} points "
+            f"{self.task}: {enough} a difference of {self.effect:g} points "
             f"{self.power:.0%} of the time, with at most {self.alpha:.0%} false alarms{among}",
             f"  a sample's difference has a standard deviation of {self.sd:.1f} points: {self.source}",
         ]

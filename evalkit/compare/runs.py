@@ -22,7 +22,7 @@ from evalkit.compare.verdicts import (
     Unmeasured,
     verdicts,
 )
-from evalkit.errors import UsageError, unknown
+from evalkit.errors import UsageError, counted, unknown
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.records import (
     REFUSED,
@@ -238,7 +238,9 @@ def _subset_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> li
         sizes = [int(run.store.data(run.cells[one.key]).scored.sum()) for run in (before, after)]
         both = one.paired.scored
         if sizes != [both, both]:
-            found.append(f"{one.name}: on the {both} samples scored in both, of {sizes[0]} and {sizes[1]}")
+            found.append(
+                f"{one.name}: on the {counted(both, 'sample')} scored in both, of {sizes[0]} and {sizes[1]}"
+            )
     return found
 
 
@@ -275,7 +277,8 @@ def _chance_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> li
             figure = run.figures[one.key][0]
             if refused := figure.outcomes[REFUSED]:
                 share = 100 * refused / sum(figure.outcomes.values())
-                found.append(f"{run.name}: {one.name}: {refused} samples were refused ({share:.2g} %)")
+                count = counted(refused, "sample was", "samples were")
+                found.append(f"{run.name}: {one.name}: {count} refused ({share:.2g} %)")
             found += [f"{run.name}: {one.name}: {words}" for words in figure.evidence]
             again = figure.verification
             if again and again["changed"]:

@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from evalkit.compare.paired import MCNEMAR, Paired
+from evalkit.errors import counted
 from evalkit.samples import JSON
 from evalkit.stats.power import effect_seen, samples_needed
 
@@ -188,7 +189,7 @@ class Benchmark:
         """Returns which difference the samples could show, and how many are needed; "" if they suffice."""
         if not self.verdict.startswith("not enough") or not self.sees:
             return ""
-        samples = f"{self.name}: {self.paired.n:,} sample{'' if self.paired.n == 1 else 's'}"
+        samples = f"{self.name}: {counted(self.paired.n, 'sample')}"
         if limit := self.limit():
             return f"{samples} {limit} can show no difference, however large"
         if math.isinf(self.sees):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evalkit.engine.client import Stopped
-from evalkit.engine.one_batch import requests
 from evalkit.engine.plan import Plan
-from evalkit.errors import ProviderError, UsageError
+from evalkit.errors import ProviderError, UsageError, counted
 from evalkit.models.batch_routes import BatchRoutes, has_batches
 from evalkit.models.http import Refusal
 from evalkit.runfile.batches import open_batches, set_requests
@@ -49,8 +48,8 @@ async def waiting_at_once(plan: Plan, store: Store, options: Options) -> int:
     if found and options.batch is None:
         count = sum(len(custom_ids) for _, custom_ids in found)
         raise UsageError(
-            f"{store.path} has {requests(count)} in batches at the provider: add --batch to join their "
-            "responses, or --no-batch to cancel the batches and send the requests one by one"
+            f"{store.path} has {counted(count, 'request')} in batches at the provider: add --batch to join "
+            "their responses, or --no-batch to cancel the batches and send the requests one by one"
         )
     for stored, _ in found:
         if stored.batch and has_batches(model) and stored.endpoint == model.base_url:

@@ -22,7 +22,7 @@ from evalkit.engine.commits import Commits
 from evalkit.engine.flights import Sending
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, counted
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.prices import Price, Prices
 from evalkit.models.request_tokens import has_audio, input_tokens, most_input_tokens, most_output_tokens
@@ -78,7 +78,8 @@ class Budget:
         if tell is None or not self._prices:
             return
         most = "" if self._most is None else f" of at most {usd(self._most)}"
-        unsaid = f"; {self.unsaid:,} responses had no usage and are estimated" if self.unsaid else ""
+        unsaid = counted(self.unsaid, "response had no usage and is", "responses had no usage and are")
+        unsaid = f"; {unsaid} estimated" if self.unsaid else ""
         tell(f"cost: {usd(self.spent)}{most}{unsaid}")
 
     async def _charged(
@@ -184,7 +185,7 @@ def left_to_ask(plan: Plan, store: Store) -> str:
         outcomes = store.outcomes(cells[planned.task.name, planned.protocol.name, planned.role])
         done = sum(count for outcome, count in outcomes.items() if outcome != FAILED)
         if planned.count is None:
-            found.append(f"{planned.name}: {done:,} samples are done")
+            found.append(f"{planned.name}: {counted(done, 'sample is', 'samples are')} done")
         elif done < planned.count:
             found.append(f"{planned.name}: {planned.count - done:,} of {planned.count:,} samples are left")
     return "; ".join(found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from evalkit.engine.cell import CellPlan
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, counted
 from evalkit.models.base import Model, answers_by_id
 from evalkit.samples import Sample
 
@@ -37,13 +37,13 @@ class Ids:
         if self.missing:
             hint = "".join(f"; {mine!r} may be {other!r}" for mine, other in [*self.near.items()][:1])
             found.append(
-                f"{_counted(self.missing, 'sample')} without an answer: {_listed(self.missing)}{hint}"
+                f"{counted(len(self.missing), 'sample')} without an answer: {_listed(self.missing)}{hint}"
             )
         if self.unused:
-            found.append(f"{_counted(self.unused, 'answer')} without a sample: {_listed(self.unused)}")
+            found.append(f"{counted(len(self.unused), 'answer')} without a sample: {_listed(self.unused)}")
         if self.shared:
             found.append(
-                f"{_counted(self.shared, 'id')} of several samples, which get the same answer: "
+                f"{counted(len(self.shared), 'id')} of several samples, which get the same answer: "
                 f"{_listed(self.shared)}"
             )
         return found
@@ -67,7 +67,7 @@ def compare_ids(model: Model, cells: Iterable[CellPlan]) -> Ids | None:
     if asked and len(missing) == len(asked):
         hint = "".join(f": {mine!r} may be {other!r}" for mine, other in [*near.items()][:1])
         raise UsageError(
-            f"{model.name} has no answer to any of {_counted(missing, 'sample')} ({_listed(missing)}): "
+            f"{model.name} has no answer to any of {counted(len(missing), 'sample')} ({_listed(missing)}): "
             f"its ids are others ({_listed(unused)}){hint}"
         )
     shared = [name for name, count in asked.items() if count > 1 and name in known]
@@ -95,7 +95,3 @@ def _core(name: str) -> str:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(map(repr, names[:_SHOWN])) + more
-
-
-def _counted(names: Sequence[str], noun: str) -> str:
-    return f"{len(names):,} {noun}{'' if len(names) == 1 else 's'}"

@@ -15,7 +15,7 @@ from evalkit.benchmark.spec import BY, CellSpec, VariantSpec, fallback_text
 from evalkit.benchmark.task import ModelScorer, Scorer, Task, limits_groups
 from evalkit.data.base import Record, Records
 from evalkit.engine.faults import FAULTS, fault
-from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
+from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError, counted
 from evalkit.identity.declared import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
@@ -93,7 +93,7 @@ class CellPlan:
         found = self.records.count
         if self.size is None or self._small or found is None or found == self.size:
             return ""
-        return f"the data have {found:,} samples, and the benchmark has {self.size:,}"
+        return f"the data have {counted(found, 'sample')}, and the benchmark has {self.size:,}"
 
     def samples(self) -> Iterator[tuple[int, Sample]]:
         """Yields (position, sample). Raises `DataError` for a record that the task cannot read."""

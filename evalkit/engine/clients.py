@@ -16,6 +16,7 @@ from evalkit.engine.probed import shared_draws
 from evalkit.engine.progress import Progress
 from evalkit.engine.provider_batches import ProviderBatches
 from evalkit.engine.waits import RetryPolicy
+from evalkit.errors import counted
 from evalkit.models.base import Model
 from evalkit.models.batch_routes import has_batches
 from evalkit.models.replicas import Replicas
@@ -106,5 +107,6 @@ async def land(clients: Iterable[ModelClient], progress: Progress, *, stored: bo
     seconds = max(client.policy.grace * client.policy.second for client in found)
     count = sum(client.flights.left for client in found)
     if tell is not None:
-        tell(f"the run ends; {count} requests in flight have {seconds:.3g} seconds left to arrive")
+        flying = counted(count, "request in flight has", "requests in flight have")
+        tell(f"the run ends; {flying} {seconds:.3g} seconds left to arrive")
     await asyncio.gather(*(client.flights.land(seconds) for client in found))

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from evalkit.errors import counted
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.likelihood import echo_request
 from evalkit.models.prices import Price
@@ -176,5 +177,7 @@ class Tally:
         if self._expected is not None:
             return f"{self._expected:,.4g} tokens for each response, as in the earlier run"
         if self._unknown:
-            return f"max_tokens for {self._unknown:,} requests, whose references do not tell the length"
+            return (
+                f"max_tokens for {counted(self._unknown, 'request')} without references that tell the length"
+            )
         return "a reply to each question" if self._judge else "the length of the references"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from evalkit.engine.lanes import Lanes
-from evalkit.engine.one_batch import requests
+from evalkit.errors import counted
 from evalkit.models.base import Request, Response
 
 Sending: TypeAlias = Coroutine[Any, Any, Response]
@@ -99,13 +99,15 @@ class Flights:
         if self._sent and not batched:
             first = now - next(iter(self._sent.values()))
             most = f" of at most {self.timeout:g} s" if self.timeout else ""
-            found.append(f"{requests(len(self._sent))} in flight, the first for {first:.0f} s{most}")
+            found.append(
+                f"{counted(len(self._sent), 'request')} in flight, the first for {first:.0f} s{most}"
+            )
         if held := min((lane.limiter.held_for for lane in self._lanes.all), default=0.0):
             said = next(filter(None, (lane.use.error for lane in self._lanes.all)), "")
             found.append(f"the next one is sent at {_clock(held)}" + (f": {said[:_SHOWN]}" if said else ""))
         elif self._asleep:
             until, why = min(self._asleep.values())
-            count = f"{requests(len(self._asleep))} failed and will be sent again"
+            count = f"{counted(len(self._asleep), 'request')} failed and will be sent again"
             found.append(f"{count}, the first at {_clock(until - now)}: {why[:_SHOWN]}")
         return " · ".join(found)
 

@@ -20,7 +20,7 @@ from evalkit.engine.moved import merged_moves, without_addresses, without_endpoi
 from evalkit.engine.repeatability import note_verification
 from evalkit.engine.rescore import check_task, rescore_cell
 from evalkit.engine.shards import Shard, parse_shard
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, counted
 from evalkit.runfile.batches import BATCHES, REQUESTS
 from evalkit.runfile.copying import Copy, Unlike
 from evalkit.runfile.evidence import IDS, add_signs, stored_signs
@@ -167,7 +167,7 @@ def _unfinished(parts: Sequence[_Part]) -> Iterator[str]:
         for cell in part.store.cells():
             asked = sum(_counts(part.store, cell).values())
             if cell.finished is None or asked < cell.finished:
-                yield f"{part.name} is not finished: {_name(cell)} has {asked:,} samples so far"
+                yield f"{part.name} is not finished: {_name(cell)} has {counted(asked, 'sample')} so far"
 
 
 def _counts(store: Store, cell: Cell) -> Counter[str]:
@@ -245,7 +245,7 @@ def _complete(new: Store, cell: Cell, pairs: Sequence[tuple[Store, Cell]], *, wh
     totals = {total for store, other in pairs if (total := samples_of_all(store, other)) is not None}
     if whole and totals != {asked}:
         raise UsageError(
-            f"{_name(cell)}: the shards have {asked:,} samples together, and the benchmark had "
+            f"{_name(cell)}: the shards have {counted(asked, 'sample')} together, and the benchmark had "
             f"{' and '.join(f'{total:,}' for total in sorted(totals))} when they were asked: the data "
             "changed between them, or differs by machine"
         )

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from evalkit.engine.waits import RetryPolicy
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, counted
 from evalkit.models.batch_routes import Failed
 from evalkit.runfile.records import StoredBatch
 
@@ -44,13 +44,8 @@ class Batch:
         minutes = (time.time() - self.stored.at) / 60
         return (
             f"batch {number} of {of} at {self.stored.endpoint}: {self.answered:,} of "
-            f"{requests(self.stored.requests)} answered, asked for {minutes:.0f} min"
+            f"{counted(self.stored.requests, 'request')} answered, asked for {minutes:.0f} min"
         )
-
-
-def requests(count: int) -> str:
-    """A number of requests in words."""
-    return "1 request" if count == 1 else f"{count:,} requests"
 
 
 class Patience:

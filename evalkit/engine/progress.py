@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from evalkit.engine.gpus import Gpus
+from evalkit.errors import counted
 from evalkit.metrics.base import is_prepared, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.runfile.records import SHARD, told_outcomes
@@ -152,7 +153,7 @@ class PlainProgress:
         self._printed = time.monotonic()
         self._printed_done = -1
         kept = f", {self._tally.done} done before" if self._tally.done else ""
-        total = "samples" if self._tally.total is None else f"{self._tally.total} samples"
+        total = "samples" if self._tally.total is None else counted(self._tally.total, "sample")
         self._print(f"{self._tally.name}: {total}{kept}")
 
     def sample(self, row: Row) -> None:

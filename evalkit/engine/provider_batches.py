@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 
 from evalkit.engine.commits import Commits
-from evalkit.engine.one_batch import Answer, Batch, Patience, Result, requests
+from evalkit.engine.one_batch import Answer, Batch, Patience, Result
 from evalkit.engine.waits import RetryPolicy
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, counted
 from evalkit.models.base import Request, Response
 from evalkit.models.batch_routes import BATCHED, BatchedModel, BatchState, Failed
 from evalkit.models.bodies import error_message
@@ -108,7 +108,7 @@ class ProviderBatches:
         known = [batch for batch in self._batches if batch.sent and not batch.ended]
         lines = [batch.line(number, len(known)) for number, batch in enumerate(known, 1)]
         if self._gathered:
-            lines.append(f"{requests(len(self._gathered))} gathered for a batch")
+            lines.append(f"{counted(len(self._gathered), 'request')} gathered for a batch")
         return " · ".join(lines)
 
     async def _body(self, custom_id: str, route: str, payload: dict[str, JSON]) -> bytes:
@@ -216,7 +216,9 @@ class ProviderBatches:
             if len(lines) > self._most:  # it was gathered before the provider said how many it takes
                 return []
             names = await self._submitted(batch, lines)
-            self._tell(f"a batch of {requests(batch.stored.requests)} was submitted to {self.address}")
+            self._tell(
+                f"a batch of {counted(batch.stored.requests, 'request')} was submitted to {self.address}"
+            )
         elif batch.stored.batch:
             names = [batch.stored.batch]
         else:
@@ -305,7 +307,7 @@ class ProviderBatches:
                 raise ProviderError(said)
             self._most = min(self._most, -(-batch.stored.requests // 2))
         self._one_at_a_time = True
-        most = requests(self._most)
+        most = counted(self._most, "request")
         self._tell(f"{self.address}: {said} Batches of at most {most} are submitted one after the other")
 
     async def _joined(self, batch: Batch, name: str, state: BatchState, *, last: bool) -> bool:

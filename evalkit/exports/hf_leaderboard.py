@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import evalkit
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, counted
 from evalkit.exports.read import Benchmark, Figure, benchmarks
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -119,7 +119,8 @@ def _name(figure: Figure) -> str:
         known.insert(0, f"95 % interval {_short(cell.low)}–{_short(cell.high)}")
     known += filter(None, (cell.completeness.lacking,))
     if failed := cell.outcomes["failed"]:
-        known.append(f"{failed:,} samples failed and are not in the value")
+        count = counted(failed, "sample failed and is", "samples failed and are")
+        known.append(f"{count} not in the value")
     return f"{cell.metric}, {cell.protocol} ({', '.join(known)})"
 
 

@@ -222,7 +222,9 @@ def render_capabilities(
 
 def run_text(table: Table, *, as_json: bool = False, colour: bool = False) -> str:
     """The text that a finished run shows: one row per figure, or JSON."""
-    return to_json(table.as_json()) if as_json else to_terminal([figure_list(table)], colour=colour)
+    if as_json:
+        return to_json(table.as_json())
+    return to_terminal(with_signatures([figure_list(table)], whole=False), colour=colour)
 
 
 def _page(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from evalkit.errors import unknown
+from evalkit.errors import counted, unknown
 from evalkit.report.grid import NO_TASK, NOT_PRINTED, Grid, GridRow
 from evalkit.report.layout import JOINS, PAIRED, Key
 from evalkit.report.significance import EXPLAINED
@@ -46,16 +46,20 @@ class Choice:
 def named(names: Sequence[str], known: Iterable[str], what: str) -> list[str]:
     """The known names in `names`, which may have been split at commas: `MMLU, 5-shot` is found in two parts.
 
-    Raises `UsageError` for an unknown one.
+    If no name is written exactly so, those that differ in upper and lower case only are meant. Raises
+    `UsageError` for an unknown one.
     """
     by_text = {" ".join(name.split()): name for name in known}
+    folded: dict[str, list[str]] = {}
+    for text, name in by_text.items():
+        folded.setdefault(text.casefold(), []).append(name)
     found: list[str] = []
     start = 0
     while start < len(names):
         for end in range(len(names), start, -1):
             text = " ".join(",".join(names[start:end]).split())
-            if text in by_text:
-                found.append(by_text[text])
+            if meant := [by_text[text]] if text in by_text else folded.get(text.casefold()):
+                found += meant
                 break
         else:
             raise unknown(what, names[start].strip(), by_text)
@@ -94,7 +98,7 @@ def headlines_only(grids: Sequence[Grid], headlines: Collection[Key]) -> tuple[G
         kept.append(grid)
     kept = [grid for grid in kept if grid.rows]
     if left and kept:
-        hint = f"Left out: {left} figures by other metrics, extractors and rules; --rows {ALL} shows them"
+        hint = f"Left out: {counted(left, 'figure')} of other metrics, extractors and rules (--rows {ALL})"
         kept[-1] = dataclasses.replace(kept[-1], hints=(*kept[-1].hints, hint))
     return tuple(kept)
 
@@ -130,7 +134,7 @@ def narrowed(grid: Grid, columns: Sequence[int], rows: Iterable[GridRow]) -> Gri
     """The grid with only these columns and rows, in this order, and only the notes that speak of them.
 
     Notes are numbered anew. A remark is left out if it names rows or columns of the grid and none of those
-    that are shown. The best figure of a row stays the best of the whole row.
+    that are shown. The best figure of a row stays the best of the whole row, and the remark about it says so.
     """
     names = {grid.columns[i].name for i in columns}
     kept = [dataclasses.replace(row, cells=tuple(row.cells[i] for i in columns)) for row in rows]
@@ -170,6 +174,7 @@ def _still(grid: Grid, shown: Sequence[GridRow], names: set[str]) -> Iterator[st
         PAIRED: any(cell.kind == "compared" for cell in cells),
         DASH: any(cell.text == NOT_PRINTED for cell in cells),
     }
+    narrower = len(names) < len({column.name for column in grid.columns})
     # `MMLU, 5-shot` is also called MMLU.
     visible = {*names, *(row.label.partition(",")[0] for row in shown)}
     every = {*(column.name for column in grid.columns), *(row.label.partition(",")[0] for row in grid.rows)}
@@ -177,7 +182,8 @@ def _still(grid: Grid, shown: Sequence[GridRow], names: set[str]) -> Iterator[st
         if remark.startswith(f"{NO_TASK}: "):
             yield from no_task(shown)
         elif needed.get(remark, True) and _speaks(remark, visible, every - visible):
-            yield remark
+            too = "; columns that are left out count too" if remark == EXPLAINED and narrower else ""
+            yield f"{remark}{too}"
 
 
 def no_task(rows: Sequence[GridRow]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from evalkit.report.paper import Figure, PaperRow
@@ -114,10 +114,12 @@ def run_on_words(cell: TableCell) -> str:
     """
     if not cell.traits.unbounded or cell.low is None or cell.n >= _ENOUGH:
         return ""
+    few = counted(cell.n, "sample is", "samples are")
+    none = counted(cell.n, "sample has", "samples have")
     return (
-        f"{cell.task}: {cell.n} samples are few for the 95 % interval of {cell.metric}, which is likely too "
+        f"{cell.task}: {few} few for the 95 % interval of {cell.metric}, which is likely too "
         "narrow: an answer that runs on may have more errors than many others together, and if 1 answer in "
-        f"100 does, {cell.n} samples have none {100 * 0.99**cell.n:.0f} % of the time"
+        f"100 does, {none} none {100 * 0.99**cell.n:.0f} % of the time"
     )
 
 

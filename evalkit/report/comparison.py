@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from evalkit.compare.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
-from evalkit.errors import unknown
+from evalkit.errors import counted, unknown
 from evalkit.report.documents import to_json
 from evalkit.report.markdown import to_markdown
 from evalkit.report.tabular import Column, Conclusion, Fold, Style, Tabular, TabularCell, TabularRow
@@ -19,7 +19,8 @@ FORMATS = ("terminal", "markdown", "json")
 ENDINGS = {".txt": "terminal", ".md": "markdown", ".json": "json"}
 _HEADED = (
     Column(HEADINGS[1], unbroken=True),
-    *map(Column, HEADINGS[2:4]),
+    Column(HEADINGS[2], least=7),
+    Column(HEADINGS[3]),
     *(Column(heading, "number") for heading in HEADINGS[4:]),
 )
 _STYLES: dict[str, Style] = {"worse": "bad", "better": "good", "no worse": "good", "no change seen": "good"}
@@ -215,8 +216,8 @@ def comparison_text(
 
 def _flipped(benchmark: Benchmark) -> str:
     paired = benchmark.paired
-    plural = "sample" if paired.losses == 1 else "samples"
-    return f"{benchmark.name}: {paired.losses} {plural} worse and {paired.wins} better, the worst first"
+    worse = counted(paired.losses, "sample")
+    return f"{benchmark.name}: {worse} worse and {paired.wins} better, the worst first"
 
 
 def flip_text(flip: Flip) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from evalkit.benchmark.names import file_of
 from evalkit.benchmark.task import Submitted
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, counted
 from evalkit.report.documents import to_csv as csv_of
 from evalkit.report.sclite import to_ctm, to_stm, to_trn, to_trn_references
 from evalkit.runfile.completeness import completeness
@@ -93,7 +93,7 @@ def _whole(store: Store, cell: Cell) -> None:
     whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
     why = whole.unasked
     if failed:
-        why = ", ".join(filter(None, (why, f"{failed:,} samples failed")))
+        why = ", ".join(filter(None, (why, f"{counted(failed, 'sample')} failed")))
     if why:
         of = "all" if whole.all is None else f"{whole.all:,}"
         raise UsageError(

@@ -1,8 +1,8 @@
 """Writes tables as LaTeX: floats with the rules of booktabs, ready for pdflatex in one or two columns.
 
 No type is smaller than `\\footnotesize`. A table that is wider than the line gets columns whose texts are
-broken, one with more columns or rows than a page holds is continued in another float, and the notes of a
-float are inside it, as threeparttable sets them. What a person only needs at the command line is a comment.
+broken, one with more columns or rows than a page holds is continued in another float, and its notes are
+inside the floats, as threeparttable sets them. What a person only needs at the command line is a comment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT_WIDTH, _COLUMN_WIDTH, _CHARACTER = 345, 229, 4.3
 """The widths of article's text and column in points, and that of a character of `\\footnotesize`."""
 _PAGE = 42
 """The lines of `\\footnotesize` that a page has room for, besides the caption."""
-_LABEL = 0.3
+_LABEL = 0.28
 """The share of the line that the first column has if the table is as wide as the line."""
 _WIDE_FLOATS = (
     r"\makeatletter\@ifundefined{table*}{%",  # beamer has no floats across columns
@@ -102,26 +102,36 @@ def _label(table: Tabular) -> str:
 def _floats(table: Tabular, caption: str, label: str) -> Iterator[str]:
     """Yields the lines of the table's floats; the first one is continued in the others, under its number."""
     parts = [part for band in _bands(table) for part in _pages(band)]
-    below = sum(_height(text, _across(parts[-1])) for text in table.remarks)
-    inside = below + _lines(parts[-1]) < _PAGE
-    for number, part in enumerate(parts):
-        first, last = number == 0, number == len(parts) - 1
-        name = "table*" if len(part.columns) > _NARROW + 1 else "table"
+    across = _across(parts[-1])
+    first, *others = _parcels(table.remarks, across, _PAGE - _lines(parts[-1]))
+    floats = [[*_tabular(part), *_notes(part, ())] for part in parts[:-1]]
+    floats += [[*_tabular(parts[-1]), *_notes(parts[-1], first)]]
+    floats += [[r"\footnotesize\raggedright\sloppy", *map(_sentence, remarks)] for remarks in others]
+    name = "table*" if any(len(part.columns) > _NARROW + 1 for part in parts) else "table"
+    for number, lines in enumerate(floats):
         yield rf"\begin{{{name}}}[{'tp' if name == 'table*' else 'htbp'}]"
-        if first:
+        if number:
+            yield rf"\addtocounter{{table}}{{-1}}\caption[]{{{escape(caption)} (continued)}}"
+        else:
             yield rf"\caption{{{escape(caption)}}}" + (
                 rf"\label{{{_NO_LABEL.sub('-', label)}}}" if label else ""
             )
-        else:
-            yield rf"\addtocounter{{table}}{{-1}}\caption[]{{{escape(caption)} (continued)}}"
-        yield from _tabular(part)
-        yield from _notes(part, table.remarks if last and inside else ())
+        yield r"\par\smallskip"
+        yield from lines
         yield rf"\end{{{name}}}"
-    if table.remarks and not inside:
-        yield r"\begingroup\footnotesize\raggedright\sloppy\noindent"
-        yield "\\par\\noindent\n".join(map(escape, table.remarks))
-        yield r"\par\endgroup"
     yield from (f"% {printable(line)}" for line in (*table.hints, *table.signatures))
+
+
+def _parcels(remarks: Sequence[str], across: float, room: float) -> list[list[str]]:
+    """The remarks in parcels: what the last rows leave `room` for, in lines, then as many as fill a page."""
+    parcels: list[list[str]] = [[]]
+    for remark in remarks:
+        if (lines := _height(remark, across)) > room:
+            parcels.append([])
+            room = _PAGE
+        parcels[-1].append(remark)
+        room -= lines
+    return parcels
 
 
 def _bands(table: Tabular) -> Iterator[Tabular]:
@@ -190,7 +200,7 @@ def _tabular(table: Tabular) -> Iterator[str]:
     yield r"\bottomrule}"
     kinds = "".join("l" if one.kind == "text" else "r" for one in others)
     yield rf"\sbox0{{\begin{{tabular}}{{@{{}}l{kinds}@{{}}}}\evalkitrows\end{{tabular}}}}"
-    yield r"\ifdim\wd0>\linewidth"
+    yield r"\ifdim\wd0>\linewidth\setlength{\tabcolsep}{3pt}"
     rest = rf"\dimexpr({1 - _LABEL:g}\linewidth-{2 * len(others)}\tabcolsep)/{max(1, len(others))}\relax"
     narrow = "".join(
         rf">{{\ragged{'right' if one.kind == 'text' else 'left'}\arraybackslash}}p{{{rest}}}"

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from evalkit.benchmark.readable import SPOKEN
+from evalkit.errors import counted
 from evalkit.report.failures import failure_lines
 from evalkit.runfile.records import AGAIN, FAILED
 from evalkit.runfile.sample_records import Generation, SampleRecord
@@ -55,7 +56,7 @@ def _response(drawn: Generation) -> Iterator[str]:
     for token, logprob in list(drawn.alternatives.items())[:10]:
         yield f"first token, log-probability {logprob:.4f}: {token!r}"
     counts = (("prompt", response.prompt_tokens), ("response", response.completion_tokens))
-    tokens = [f"{count} tokens of the {name}" for name, count in counts if count is not None]
+    tokens = [f"{counted(count, 'token')} of the {name}" for name, count in counts if count is not None]
     yield f"({', '.join([f'finish: {response.finish}', *tokens, f'{response.seconds:.2f} s'])})"
 
 

@@ -33,4 +33,4 @@ def _digests(table: Tabular, whole: bool) -> list[str]:
     if whole or not table.signatures:
         return []
     short = (f"{line.partition('  ')[0]} {line.rpartition('|sig:')[2]}" for line in table.signatures)
-    return [f"Signatures (whole with --signatures): {', '.join(short)}"]
+    return [f"Signatures (whole with evalkit report --signatures): {', '.join(short)}"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import evalkit
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, counted
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.report.sources import Source
 from evalkit.runfile.causes import Cause, merged, told
@@ -43,10 +43,9 @@ class Table:
     """The columns that they make, in their order."""
 
     def __repr__(self) -> str:
-        from evalkit.report.tabulate import figure_list
-        from evalkit.report.terminal import to_terminal
+        from evalkit.report.build import run_text
 
-        return to_terminal([figure_list(self)]).rstrip("\n")
+        return run_text(self).rstrip("\n")
 
     def _repr_markdown_(self) -> str:
         """The Markdown that a notebook shows."""
@@ -210,15 +209,16 @@ def _faults(cell: TableCell) -> Iterable[str]:
     failed = cell.outcomes["failed"]
     if failed:
         why = "; ".join(told(cell.causes))
-        yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value: {why}"
+        left_out = counted(failed, "sample failed and is", "samples failed and are")
+        yield f"{cell.model} on {cell.task}: {left_out} not in the value: {why}"
     if cell.lost and cell.value is not None:
         names = ", ".join(cell.lost[:_NAMED]) + (", …" if len(cell.lost) > _NAMED else "")
         yield (
             f"{cell.model} on {cell.task}, {cell.metric}: no sample of {names} was scored: the mean leaves "
-            f"out {_counted(len(cell.lost), 'group')}"
+            f"out {counted(len(cell.lost), 'group')}"
         )
     for key, count in cell.counts.items():
-        yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
+        yield f"{cell.model} on {cell.task}: {counted(count, *COUNTED[key])}"
 
 
 def _remarks(cell: TableCell) -> Iterable[str]:
@@ -244,13 +244,13 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     yield from _of_responses(cell)
     if cell.answered and not cell.traits.right_or_wrong:
         yield (
-            f"{cell.model} on {cell.task}: {_counted(cell.answered, 'sample')} without a reference in the "
+            f"{cell.model} on {cell.task}: {counted(cell.answered, 'sample')} without a reference in the "
             "data, not included in the value"
         )
     elif cell.answered:
         yield (
-            f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
-            "evalkit export --format submission writes the file for the benchmark's server"
+            f"{cell.model} on {cell.task}: the references of {counted(cell.answered, 'answer')} are not "
+            "public; evalkit export --format submission writes the file for the benchmark's server"
         )
     if cell.seconds:
         heard = sum(cell.outcomes.values()) + cell.answered - cell.outcomes["failed"]
@@ -275,10 +275,13 @@ def _of_responses(cell: TableCell) -> Iterable[str]:
     for habit in cell.habits:
         yield f"{cell.model} on {cell.task}: {habit}"
     if refused := cell.outcomes[REFUSED]:
-        yield (
-            f"{cell.model} on {cell.task}: {refused} samples were refused by the endpoint's filter or the "
-            "model; they have no answer and count as wrong"
+        by = "refused by the endpoint's filter or the model"
+        none = counted(
+            refused,
+            f"sample was {by}; it has no answer and counts",
+            f"samples were {by}; they have no answer and count",
         )
+        yield f"{cell.model} on {cell.task}: {none} as wrong"
     for words in (*cell.evidence, *cell.departures):
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
 
@@ -287,10 +290,6 @@ def _hours(seconds: float) -> str:
     """Hours with two digits, or whole ones from ten on."""
     hours = seconds / 3600
     return f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _verified(found: dict[str, int]) -> str:

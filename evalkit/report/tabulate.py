@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalkit.report.comparable import group_measure
 from evalkit.report.digits import figure_text, interval_text, printed_interval
-from evalkit.report.grid import Grid, GridCell, GridRow
+from evalkit.report.grid import NOT_PRINTED, Grid, GridCell, GridRow
 from evalkit.report.table import Table, signature_line
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
 from evalkit.runfile.cells import TableCell
@@ -31,13 +31,21 @@ def figure_list(table: Table) -> Tabular:
     columns = (
         _LIST if several else tuple(dataclasses.replace(one, spare=one.text == "model") for one in _LIST)
     )
+    rows = tuple(TabularRow(tuple(_listed(cell))) for cell in table.cells)
     return Tabular(
         table.title,
         columns,
-        tuple(TabularRow(tuple(_listed(cell))) for cell in table.cells),
+        rows,
         notes=table.notes,
+        remarks=_dashes(rows),
         signatures=tuple(dict.fromkeys(map(signature_line, table.cells))),
     )
+
+
+def _dashes(rows: Sequence[TabularRow]) -> tuple[str, ...]:
+    """A sentence about the dashes in lists of figures, if there are any."""
+    dashed = any(cell.text == NOT_PRINTED for row in rows for cell in row.cells)
+    return (f"{NOT_PRINTED}: too few samples were judged for it, or the metric has none",) if dashed else ()
 
 
 def _listed(cell: TableCell) -> Iterator[TabularCell]:
@@ -46,7 +54,7 @@ def _listed(cell: TableCell) -> Iterator[TabularCell]:
     yield TabularCell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
     value = value_text(cell, cell.unit, cell.measured.decimals)
     yield TabularCell(value, "run", marks=cell.marks, samples=_samples(cell))
-    yield TabularCell(interval_text(cell.low, cell.high, cell.measured.decimals) or "—")
+    yield TabularCell(interval_text(cell.low, cell.high, cell.measured.decimals) or NOT_PRINTED)
     yield TabularCell(cell.n_text if cell.counted != "samples" else str(cell.n))
     yield TabularCell(outcome_shares(cell.told))
 
@@ -82,7 +90,7 @@ def breakdowns(table: Table) -> Iterator[Tabular]:
                 (
                     f"{name} ({unit})" if (unit := group_measure(cell, name)) else name,
                     value_text(group, cell.unit, least),
-                    interval_text(group.low, group.high, least) or "—",
+                    interval_text(group.low, group.high, least) or NOT_PRINTED,
                     str(group.n),
                 )
                 for name, group in cell.groups.items()
@@ -105,12 +113,12 @@ def heat_maps(table: Table) -> Iterator[Tabular]:
 
 
 def _heat_map(cell: TableCell, heat: Heat) -> Tabular:
-    least = cell.measured.decimals
+    least, places = cell.measured.decimals, len(heat.rows) * len(heat.columns)
 
     def shown(row: str, column: str) -> TabularCell:
         group = heat.figures.get((row, column))
         if group is None:
-            return TabularCell("—", "empty")
+            return TabularCell(NOT_PRINTED, "empty")
         interval = interval_text(group.low, group.high, least)
         lines = (*([interval] if interval else ()), f"n {group.n:,}")
         return TabularCell(figure_text(group.value, group.low, group.high, least), lines=lines)
@@ -125,6 +133,7 @@ def _heat_map(cell: TableCell, heat: Heat) -> Tabular:
         remarks=(
             f"Rows: {heat.keys.rows}. Columns: {heat.keys.columns}. "
             f"Values{f' in {cell.unit}' if cell.unit else ''}, 95 % intervals, numbers of samples.",
+            *([f"{NOT_PRINTED}: no sample was judged"] if len(heat.figures) < places else []),
         ),
     )
 
@@ -135,8 +144,8 @@ def number_table(
     """A table whose first column is text and whose other columns are numbers."""
     first, *others = headings
     columns = (Column(first), *(Column(heading, "number") for heading in others))
-    lines = tuple(TabularRow(tuple(map(TabularCell, row))) for row in rows)
-    return Tabular(title, columns, lines, remarks=remarks)
+    shown = tuple(TabularRow(tuple(map(TabularCell, row))) for row in rows)
+    return Tabular(title, columns, shown, remarks=(*remarks, *_dashes(shown)))
 
 
 def side_by_side(grid: Grid) -> Tabular:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LABEL, _COLUMN, _NARROW, _GAP = 26, 20, 10, 2
 """For models side by side: the greatest width of the first column, the greatest and smallest width of the
 others, and the gap between columns."""
+_LEAST = 8
+"""The smallest width of a column of text in a list."""
 _WIDE = 100
 """From this width of the terminal on, in characters, the text of a cell is on one line."""
 _STYLES = {"": "", "good": "green", "bad": "bold red", "doubt": "yellow"}
@@ -57,7 +59,7 @@ def _print(console: Console, table: Tabular) -> None:
             console.print(_box(table, [0, *band], {0: label, **room}, wide=wide))
     else:
         shown = [i for i, column in enumerate(table.columns) if not column.spare]
-        console.print(_box(table, shown, {}, wide=wide))
+        console.print(_box(table, shown, _rooms(table, shown, console.width), wide=wide))
     for number, note in table.numbered_notes():
         console.print(Text(f"{number} {note}"))
     for remark in table.remarks:
@@ -83,6 +85,7 @@ def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide:
     from rich.text import Text
 
     beside = table.side_by_side
+    broken = {0} if beside else {*room}
     # An empty line separates rows of several lines each.
     apart = beside and any(cell.lines for row in table.rows for cell in row.cells)
     # Besides the padding, there is a divider between two columns, which is a space.
@@ -93,18 +96,51 @@ def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide:
             Text(_broken(column.text, room.get(i, _COLUMN))),
             justify="left" if column.kind == "text" else "right",
             no_wrap=column.unbroken,
-            min_width=column.least if i or not beside else room.get(i),
+            min_width=room.get(i, column.least) if i in broken else column.least,
             max_width=room.get(i),
             overflow="fold",
         )
     for row in table.rows:
         if row.section:
             box.add_row(Text(row.section, style="italic"))
-        label, *others = (_text(row.cells[i], wide=wide) for i in shown)
-        box.add_row(_wholeparts(label, room[0]) if beside else label, *others)
+        texts = {i: _text(row.cells[i], wide=wide) for i in shown}
+        box.add_row(*(_wholeparts(text, room[i]) if i in broken else text for i, text in texts.items()))
         if apart:
             box.add_row("")
     return box
+
+
+def _rooms(table: Tabular, shown: Sequence[int], width: int) -> dict[int, int]:
+    """The widths of the columns that may be broken, if a table is wider than `width`; else {}.
+
+    Each is as wide as its longest part that is not to be broken. What is left is given to the columns in
+    their order: as much as their `least`, then as their texts. In a very narrow terminal, the last columns
+    are narrowed further.
+    """
+    from rich.cells import cell_len
+
+    def parted(i: int) -> int:
+        text = table.columns[i].kind == "text"
+        words = (part.rstrip() for line in lines[i] for part in (parts(line) if text else line.split()))
+        return min(_COLUMN, max(map(cell_len, words)))
+
+    lines = {i: [table.columns[i].text, *_lines(table, i, wide=width >= _WIDE)] for i in shown}
+    natural = {i: max(map(cell_len, lines[i])) for i in shown}
+    left = width - 2 - sum(room + _GAP for room in natural.values())
+    if left >= 0:
+        return {}
+    soft = [i for i in shown if not table.columns[i].unbroken]
+    left += sum(natural[i] for i in soft)
+    rooms = {i: parted(i) for i in soft}
+    left -= sum(rooms.values())
+    for most in ({i: table.columns[i].least or 0 for i in soft}, natural):
+        for i in soft:
+            more = max(0, min(most[i], natural[i], rooms[i] + left) - rooms[i])
+            rooms[i], left = rooms[i] + more, left - more
+    for i in reversed(soft):
+        less = min(max(0, -left), max(0, rooms[i] - _LEAST))
+        rooms[i], left = rooms[i] - less, left + less
+    return rooms
 
 
 def _text(cell: TabularCell, *, wide: bool) -> Text:
@@ -204,6 +240,6 @@ def _wholeparts(label: Text, width: int) -> Text:
     return Text("\n").join([Text(_broken(first.plain, width), style=first.style), *rest])
 
 
-def _lines(table: Tabular, i: int) -> Iterator[str]:
+def _lines(table: Tabular, i: int, *, wide: bool = True) -> Iterator[str]:
     for row in table.rows:
-        yield from _text(row.cells[i], wide=True).plain.split("\n")
+        yield from _text(row.cells[i], wide=wide).plain.split("\n")

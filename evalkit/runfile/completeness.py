@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evalkit.errors import counted
 from evalkit.runfile.records import SHARD, Cell
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import group_counts, samples_of_all
@@ -61,7 +62,7 @@ class Completeness:
         if self.finished:
             return ""
         if self.wanted is None:
-            return f"unfinished, {self.asked:,} samples; the total number is not known"
+            return f"unfinished, {counted(self.asked, 'sample')}; the total number is not known"
         return f"unfinished, {self.asked:,} of {self.wanted:,} samples"
 
     @property
@@ -75,7 +76,8 @@ class Completeness:
             return SMALL
         if self.size is not None and self.asked != self.size:
             verb = "a part" if self.asked < self.size else "more than the benchmark"
-            return f"{verb}: {self.asked:,} samples, and the benchmark has {self.size:,}{self._lacking()}"
+            samples = counted(self.asked, "sample")
+            return f"{verb}: {samples}, and the benchmark has {self.size:,}{self._lacking()}"
         if self.groups:
             name, (asked, size) = next(iter(self.groups.items()))
             return f"not the benchmark's samples: {asked:,} of {name}, which has {size:,}"

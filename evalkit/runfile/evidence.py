@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from evalkit.errors import counted
 from evalkit.models.alternatives import ALTERNATIVES
 from evalkit.models.batch_routes import BATCHED
 from evalkit.models.reading import ENDS, FINGERPRINT, LENIENT, REPEATED, SERVED
@@ -89,10 +90,10 @@ def _of_clips(store: Store, cell: Cell) -> tuple[str, ...]:
     (found,) = store.connection.execute(_CANCELLING, (CANCELS, cell.id)).fetchone()
     if not found:
         return ()
-    clips = "the channels of 1 clip cancel" if found == 1 else f"the channels of {found:,} clips cancel"
     return (
-        f"{clips} out when they are mixed to one, so that next to nothing is heard: one is the other upside "
-        "down; keep one channel, such as with sox IN.wav OUT.wav remix 1",
+        f"the channels of {counted(found, 'clip')} cancel out when they are mixed to one, so that next to "
+        "nothing is heard: one is the other upside down; keep one channel, such as with sox "
+        "IN.wav OUT.wav remix 1",
     )
 
 
@@ -129,20 +130,22 @@ def _of_signs(store: Store, cell: Cell, asked: str) -> Iterator[str]:
         yield f"the endpoint's system_fingerprint changed during the run: {_listed(prints)}"
     if lenient := sum(n for kind, _, n in counts if kind == LENIENT):
         yield (
-            f"{lenient} responses were not valid JSON (broken UTF-8, half a surrogate pair, NaN, or a byte "
-            "order mark) and were read with U+FFFD for what is broken"
+            f"{counted(lenient, 'response was', 'responses were')} not valid JSON (broken UTF-8, half a "
+            "surrogate pair, NaN, or a byte order mark), and U+FFFD stands for what is broken"
         )
     if ends := {value: n for kind, value, n in counts if kind == ENDS}:
-        yield (
-            f"{sum(ends.values())} responses had marks of the chat template in their text, which are left "
-            f"out with what follows them: {_listed(ends)}"
+        marked = counted(
+            sum(ends.values()),
+            "response had marks of the chat template in its text",
+            "responses had marks of the chat template in their text",
         )
+        yield f"{marked}, which are left out with what follows them: {_listed(ends)}"
     if repeated := sum(n for kind, _, n in counts if kind == REPEATED):
-        yield f"{repeated} responses began with the whole prompt, which is left out"
+        yield f"{counted(repeated, 'response')} began with the whole prompt, which is left out"
     if tokens := [f"{n:,} {value}" for kind, value, n in counts if kind == TOKENS]:
         yield f"the endpoint counted among its tokens: {', '.join(tokens)}"
     if batched := sum(n for kind, _, n in counts if kind == BATCHED):
-        yield f"{batched:,} responses came by the provider's batch routes"
+        yield f"{counted(batched, 'response')} came by the provider's batch routes"
     if limits := [int(value) for kind, value, _ in counts if kind == ALTERNATIVES]:
         yield f"the endpoint returns at most {min(limits)} alternatives of a token, not {_wanted(cell)}"
 
@@ -174,16 +177,15 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _of_responses(store: Store, cell: Cell) -> Iterator[str]:
     thought, empty, uncounted, called = store.connection.execute(_COUNTS, (cell.id,)).fetchone()
     if thought:
-        yield (
-            f"{thought} responses are empty, their text is in the reasoning: the server's reasoning parser "
-            "may not fit the model"
-        )
+        silent = counted(thought, "response is empty, its text", "responses are empty, their text")
+        yield f"{silent} is in the reasoning: the server's reasoning parser may not fit the model"
     if empty:
-        yield f"{empty} response{' is' if empty == 1 else 's are'} empty"
+        yield f"{counted(empty, 'response is', 'responses are')} empty"
     if called:
-        yield f"{called} responses call tools that were not offered, in place of a text"
+        calling = counted(called, "response calls", "responses call")
+        yield f"{calling} tools that were not offered, in place of a text"
     if uncounted:
-        yield f"the endpoint counted 0 tokens for {uncounted} responses with a text"
+        yield f"the endpoint counted 0 tokens for {counted(uncounted, 'response')} with a text"
     yield from _prompts(store, cell)
     yield from _draws(store, cell)
     yield from _cut_answers(store, cell)
@@ -209,10 +211,9 @@ def _prompts(store: Store, cell: Cell) -> Iterator[str]:
     if len(full) >= _FEW and max(full) >= 1.1 * min(full) and _mean(full) / most >= 1.15 * dense:
         short = max(short, len(full))
     if short:
-        counted = "1 prompt has" if short == 1 else f"{short:,} prompts have"
         yield (
-            f"the endpoint counted fewer tokens than {counted} (at most {most:,}): it may have "
-            "cut them without a word"
+            f"the endpoint counted fewer tokens than {counted(short, 'prompt has', 'prompts have')} (at most "
+            f"{most:,}): it may have cut them without a word"
         )
 
 
@@ -243,7 +244,11 @@ def _cut_answers(store: Store, cell: Cell) -> Iterator[str]:
         (cell.id,),
     ).fetchone()
     if cut:
-        yield f"{cut} answers are counted as correct although their responses were cut off"
+        yield counted(
+            cut,
+            "answer is counted as correct although its response was cut off",
+            "answers are counted as correct although their responses were cut off",
+        )
 
 
 def _letters(store: Store, cell: Cell) -> Iterator[str]:

@@ -33,11 +33,20 @@ def occurrences(ids: Iterable[str]) -> Iterator[Occurrence]:
 
 
 COUNTED = {
-    "shots": "{} samples were asked with fewer shots, because the prompt did not fit the model's context",
-    "bound_decides": "{} choices depend on a bound, because the endpoint did not return every letter",
-    UNREAD: f"{{}} samples have a response of over {LONGEST:,} characters, which is not read: no answer",
+    "shots": (
+        "sample was asked with fewer shots, because the prompt did not fit the model's context",
+        "samples were asked with fewer shots, because the prompt did not fit the model's context",
+    ),
+    "bound_decides": (
+        "choice depends on a bound, because the endpoint did not return every letter",
+        "choices depend on a bound, because the endpoint did not return every letter",
+    ),
+    UNREAD: (
+        f"sample has a response of over {LONGEST:,} characters, which is not read: no answer",
+        f"samples have a response of over {LONGEST:,} characters, which is not read: no answer",
+    ),
 }
-"""Entries of an answer's detail that are reported beside the figure, with their texts."""
+"""Entries of an answer's detail that are reported beside the figure: their texts for 1 and for several."""
 ANSWERED = "answered"
 """The outcome of a sample with an answer whose references are not public, so that it cannot be scored."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "refused", "failed")

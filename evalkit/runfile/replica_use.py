@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.errors import counted
 from evalkit.runfile.store import Store
 
 ENTRY = "replicas"
@@ -47,10 +48,8 @@ class ReplicaUse:
     def line(self) -> str:
         """Such as `http://a:8000/v1: 120 requests, 0.31 s; 2 failures, the last one: …`."""
         took = "" if math.isnan(self.median) else f", median {self.median:.2g} s"
-        failed = (
-            f"; {_counted(self.failures, 'failure')}, the last one: {self.error}" if self.failures else ""
-        )
-        return f"{self.address}: {_counted(self.requests, 'request')}{took}{failed}"
+        failed = f"; {counted(self.failures, 'failure')}, the last one: {self.error}" if self.failures else ""
+        return f"{self.address}: {counted(self.requests, 'request')}{took}{failed}"
 
     def plus(self, other: ReplicaUse) -> ReplicaUse:
         return ReplicaUse(
@@ -93,7 +92,3 @@ def _entry(use: ReplicaUse) -> dict[str, Any]:
 def _of(entry: dict[str, Any]) -> ReplicaUse:
     steps = Counter({int(step): int(count) for step, count in entry["latencies"]})
     return ReplicaUse(entry["endpoint"], entry["requests"], entry["failures"], entry["error"], steps)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

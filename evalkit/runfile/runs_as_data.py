@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
-from evalkit.errors import DataError, UsageError
+from evalkit.errors import DataError, UsageError, counted
 from evalkit.runfile.records import FAILED
 from evalkit.samples import JSON
 
@@ -119,8 +119,9 @@ class Runs:
                 n for n in theirs if n not in mine
             )
             raise DataError(
-                f"{left_out} samples are not answered in both {a[0].path} and {b[0].path}, the first one is "
-                f"{name}: finish the runs, or leave these samples out with Runs(…, partial=True)"
+                f"{counted(left_out, 'sample is', 'samples are')} not answered in both {a[0].path} and "
+                f"{b[0].path}, the first one is {name}: finish the runs, or leave these samples out with "
+                "Runs(…, partial=True)"
             )
         if not pairs:
             raise DataError(f"{a[0].path} and {b[0].path} have no sample that is answered in both")

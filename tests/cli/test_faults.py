@@ -47,7 +47,7 @@ def test_one_fails_the_others_count_and_fixed_it_alone_is_done(fault: str, tmp_p
     with OpenAIServer(adds) as server:
         said = asked(cli, task, path, server)
         assert said.code == 3
-        assert "1 samples failed" in said.err
+        assert "1 sample failed" in said.err
         assert "100 %" in said.out, "the table of the others"
         found = samples(path)
         assert [sample["outcome"] for sample in found] == ["correct"] * 2 + ["failed"] + ["correct"] * 2

@@ -80,7 +80,7 @@ def test_a_failed_sample_of_a_finished_run_is_asked_again_alone(cli: Cli, task: 
         run = command(server, task, tmp_path / "r.db")
         server.fail("500", 1)
         code, _, err = cli(*run, "--retries", "0", "--concurrency", "1")
-        assert (code, "1 samples failed" in err) == (3, True)
+        assert (code, "1 sample failed" in err) == (3, True)
         server.fail("500", 1)
         out = sections(cli(*run, "--retries", "0", "--only", "0 + 0", "-v").out)
         assert out["verdict"].startswith("failed: provider: HTTP 500")

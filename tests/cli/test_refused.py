@@ -90,7 +90,7 @@ def test_a_refused_sample_counts_as_wrong_is_stored_and_ends_the_run(
     (cell,) = json.loads(out)["cells"]
     assert (cell["value"], cell["n"]) == (87.5, 8)
     assert cell["outcomes"] == {**dict.fromkeys(OUTCOMES, 0), "correct": 7, "refused": 1}
-    assert any("1 samples were refused" in note for note in json.loads(out)["notes"])
+    assert any("1 sample was refused" in note for note in json.loads(out)["notes"])
     with Store.open(path) as store:
         (outcome, stored) = store.connection.execute(
             "SELECT outcome, answer FROM sample WHERE id = '4 + 4'"
@@ -137,7 +137,7 @@ def test_tables_exports_pages_and_comparisons_show_it(
     code, out, _ = cli("compare", gold, path)
     assert code == 0
     assert "correct → refused" in out
-    assert "1 samples were refused (12 %)" in out
+    assert "1 sample was refused (12 %)" in out
     assert cli("rescore", path, "-o", tmp_path / "again.db", "--task-file", tmp_path / "sums.py").code == 0
     assert "refused 12" in cli("report", tmp_path / "again.db").out
     assert cli("export", path, "--slim", "-o", tmp_path / "slim.db").code == 0

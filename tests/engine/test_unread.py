@@ -30,7 +30,7 @@ def test_a_response_that_is_too_long_has_no_answer_and_is_counted(tmp_path: Path
         "refused": 0,
         "failed": 0,
     }
-    note = f"1 samples have a response of over {LONGEST:,} characters, which is not read: no answer"
+    note = f"1 sample has a response of over {LONGEST:,} characters, which is not read: no answer"
     assert any(found.endswith(note) for found in table.notes)
     with contextlib.closing(Store.open(tmp_path / "r.db")) as store:
         answers = dict(store.answers(store.cells()[0]))

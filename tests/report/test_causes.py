@@ -91,7 +91,7 @@ def test_a_worker_that_was_killed_or_starved_may_pass(tmp_path: Path, cli: Cli) 
     command = ("run", "-m", "fake/gold", "-t", task, "-o", path)
     said = cli(*command)
     assert said.code == 3
-    assert "1 samples failed; to retry them: " in said.err
+    assert "1 sample failed; to retry them: " in said.err
     assert "1 × worker: a worker process crashed (SIGKILL)" in said.err
     file.with_name("spared").touch()
     assert cli(*command).code == 0
@@ -161,7 +161,7 @@ def test_every_format_says_why(tmp_path: Path, name: str, cli: Cli) -> None:  # 
 @pytest.mark.slow
 def test_a_damaged_record_is_not_to_be_retried(tmp_path: Path, cli: Cli) -> None:  # noqa: F811
     said = asked(cli, faulty(tmp_path, {2: "sample raises"}), tmp_path / "r.db", None)
-    assert "1 samples failed; they fail every time until" in said.err
+    assert "1 sample failed; they fail every time until" in said.err
     assert "to retry" not in said.err
 
 

@@ -88,9 +88,9 @@ def test_columns_are_those_that_are_named_in_their_order(runs: list[Store]) -> N
     lines = shown(runs, width=120, columns=("Twice", "fake/model-2", "Often")).splitlines()
     assert lines[2].split() == ["Twice", "fake/model-2", "Often", "fake/model-0", "fake/model-1"]
     page = shown(runs, "html", columns=("Twice", "fake/model-2"))
-    assert page.index('class="printed">Twice<') < page.index('class="run">fake/model-2<')
+    assert page.index('class="printed">Twice<') < page.index('class="run">fake/<wbr>model-<wbr>2<')
     page = shown(runs, "html")
-    assert page.index('class="printed">Twice<') > page.index('class="run">fake/model-2<')
+    assert page.index('class="printed">Twice<') > page.index('class="run">fake/<wbr>model-<wbr>2<')
     csv = shown(runs, "csv", columns=("Twice",))
     assert "Twice,printed" in csv
     assert "Often" not in csv
@@ -104,6 +104,27 @@ def test_rows_are_those_that_are_named_in_their_order(runs: list[Store]) -> None
     assert "Products" not in shown(runs, rows=("sums:once",))
     with pytest.raises(UsageError, match=r"unknown row 'Prodcts': did you mean Products\?"):
         shown(runs, rows=("Prodcts",))
+
+
+def test_upper_and_lower_case_are_alike(runs: list[Store]) -> None:
+    assert named(["gpt-4", " Sums", " PLAIN"], ["GPT-4", "Sums, plain"], "x") == ["GPT-4", "Sums, plain"]
+    assert named(["MMLU"], ["MMLU", "mmlu"], "x") == ["MMLU"]
+    assert named(["Mmlu"], ["MMLU", "mmlu"], "x") == ["MMLU", "mmlu"]
+    text = shown(runs, width=120, columns=("often",), rows=("products",))
+    assert "Often" in text
+    assert "Sums, plain" not in text
+    with pytest.raises(UsageError, match=r"unknown column 'OFTN': did you mean Often\?"):
+        shown(runs, columns=("OFTN",))
+
+
+def test_the_best_of_a_row_is_that_of_all_its_columns_and_says_so(runs: list[Store], tmp_path: Path) -> None:
+    with ran(tmp_path, "fake/best", count=40) as best:
+        two = [runs[0], best]
+        whole = " ".join(shown(two, width=160, columns=("all",)).split())
+        assert "never marked as best itself" in whole
+        assert "left out count too" not in whole
+        narrow = " ".join(shown(two, width=160, columns=("Rare",)).split())
+        assert "never marked as best itself; columns that are left out count too" in narrow
 
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex"])
@@ -128,7 +149,7 @@ def test_a_long_list_of_signatures_is_an_appendix(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a", task="gsm8k:8-shot-cot,math:4-shot", data="builtin")
     brief = render_report([store], "terminal", width=80)
     assert "|sig:" not in brief
-    assert "Signatures (whole with --signatures): gsm8k:8-shot-cot accuracy" in brief
+    assert "Signatures (whole with evalkit report --signatures): gsm8k:8-shot-cot accuracy" in brief
     whole = render_report([store], "terminal", width=80, choice=Choice(signatures=True))
     assert whole.count("|sig:") == 5
     assert all(line.rpartition("|sig:")[2] in brief for line in whole.splitlines() if "|sig:" in line)

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import UsageError
+from evalkit.report import latex
 from evalkit.report.build import render_report
 from evalkit.report.choice import Choice
 from evalkit.report.grids import build_grids
 from evalkit.report.latex import escape
 from evalkit.report.paper import load_tables
+from evalkit.report.sources import Source
 from evalkit.report.table import build_table
+from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
 from evalkit.runfile.store import Store
 from tests import needs
 from tests.report.runs import hostile, paper, ran
@@ -33,11 +36,13 @@ TWO_COLUMNS = (
     r"\documentclass[twocolumn]{article}"
     r"\usepackage[textwidth=6.75in,textheight=9in,columnsep=0.25in]{geometry}\pagestyle{empty}"
 )
-SLIDE = (  # beamer's page and text, and like beamer without floats across columns
+BEAMER = r"\documentclass{beamer}"
+SLIDE = (  # beamer's page and text, and like it without table*; needs no texlive-pictures
     r"\documentclass{article}\usepackage[paperwidth=128mm,paperheight=96mm,margin=10mm]{geometry}"
     r"\expandafter\let\csname table*\endcsname\relax\expandafter\let\csname endtable*\endcsname\relax"
     r"\pagestyle{empty}\renewcommand{\familydefault}{\sfdefault}"
 )
+SLIDES = (SLIDE, BEAMER) if needs.tex_has("beamer.cls", "pgfmath.sty") else (SLIDE,)
 CLASSES = (
     ARTICLE, r"\documentclass[11pt,a4paper]{article}", r"\documentclass[twocolumn]{article}", NEURIPS,
     TWO_COLUMNS,
@@ -46,7 +51,8 @@ CLASSES = (
 
 def compiled(folder: Path, head: str = ARTICLE) -> str:
     """The log of a document that reads `table.tex`; fails where pdflatex does."""
-    document = rf"{head}\usepackage{{booktabs,array}}\begin{{document}}\input{{table}}\end{{document}}"
+    table = r"\begin{frame}\input{table}\end{frame}" if head == BEAMER else r"\input{table}"
+    document = rf"{head}\usepackage{{booktabs,array}}\begin{{document}}{table}\end{{document}}"
     (folder / "paper.tex").write_text(document + "\n", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
@@ -109,8 +115,35 @@ def test_a_table_for_a_paper(tmp_path: Path, stores: list[Store]) -> None:
     small = Choice(columns=("Gemini Ultra",), rows=("GSM8K", "MMLU, 5-shot"))
     slide = render_report(stores[:2], "latex", paper="gemini-1.0/table-2", choice=small)
     (tmp_path / "table.tex").write_text(slide, encoding="utf-8")
-    fits(compiled(tmp_path, SLIDE))
-    fits(compiled(tmp_path, TWO_COLUMNS))
+    for head in (*SLIDES, TWO_COLUMNS):
+        fits(compiled(tmp_path, head))
+    named = [Source((store.path,), f"Ours {n}00k") for n, store in enumerate(stores, 1)]
+    few = Choice(choice.columns, rows[1:2])
+    slide = render_report(stores, "latex", paper="gemini-1.0/table-2", choice=few, sources=named)
+    (tmp_path / "table.tex").write_text(slide, encoding="utf-8")
+    for head in SLIDES:  # five columns
+        fits(compiled(tmp_path, head))
+
+
+@pytest.mark.slow
+@needs.tex
+def test_notes_are_in_floats_and_no_float_is_longer_than_its_page(tmp_path: Path) -> None:
+    """However many rows and remarks a table has; outside of floats there are only comments and the head."""
+    rows = [TabularRow((TabularCell(f"Row {n}", lines=("accuracy", "n 200")), TabularCell("50.0", "run")))
+            for n in range(90)]  # fmt: skip
+    remarks = tuple(f"Remark {n} {'goes on and on ' * 12}" for n in range(70))
+    table = Tabular("Tall", (Column(""), Column("fake/a", "run")), tuple(rows), remarks=remarks, id="tall")
+    text = latex.to_latex([table])
+    for head in CLASSES:
+        (tmp_path / "table.tex").write_text(text, encoding="utf-8")
+        fits(compiled(tmp_path, head))
+    outside = re.sub(r"(?s)\\begin\{table\}.*?\\end\{table\}", "", text)
+    assert all(
+        line.startswith(("%", r"\makeatletter", r"\newenvironment")) for line in outside.splitlines() if line
+    )
+    assert text.count(r"\caption{Tall}\label{tab:tall}") == 1
+    assert text.count(r"\caption[]{Tall (continued)}") == text.count(r"\begin{table}[") - 1
+    assert len(re.findall(r"Remark \d+ ", text)) == 70
 
 
 @pytest.mark.slow

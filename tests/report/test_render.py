@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import evalkit
 from evalkit.engine.plan import make_plan
 from evalkit.errors import UsageError
 from evalkit.models.fake import GOLD, FakeModel
-from evalkit.report.build import render_report
+from evalkit.report import terminal
+from evalkit.report.build import render_report, run_text
 from evalkit.report.table import Table, build_table
-from evalkit.report.tabulate import outcome_shares
+from evalkit.report.tabulate import figure_list, outcome_shares
 from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
 from tests.made import sums
@@ -44,6 +46,39 @@ def test_the_terminal_table_keeps_to_its_width_and_loses_no_figure(tmp_path: Pat
     assert max(map(len, lines)) <= width
     assert "100 %¹" in text
     assert "61–100" in text
+
+
+@pytest.mark.parametrize(("width", "lines"), [(80, ["long_benchmark_name:in-", "ten-shots"]), (200, [])])
+def test_names_are_broken_after_signs_and_not_within_words(
+    tmp_path: Path, width: int, lines: list[str]
+) -> None:
+    found = figure_list(table(tmp_path))
+    label, *others = found.rows[0].cells
+    label = dataclasses.replace(label, text="long_benchmark_name:in-ten-shots")
+    row = dataclasses.replace(found.rows[0], cells=(label, *others))
+    text = terminal.to_terminal([dataclasses.replace(found, rows=(row,))], width=width)
+    starts = [line.split()[0] for line in text.splitlines() if line.startswith((" long_", " ten-"))]
+    assert starts == (lines or ["long_benchmark_name:in-ten-shots"])
+    assert "61–100" in text
+
+
+def test_a_list_explains_its_dashes(tmp_path: Path) -> None:
+    found = table(tmp_path)
+    assert "—" not in to_terminal(found, width=100)
+    without = dataclasses.replace(found, cells=(dataclasses.replace(found.cells[0], low=None, high=None),))
+    for text in (to_terminal(without, width=100), to_markdown(without)):
+        assert "—: too few samples were judged for it, or the metric has none" in text
+
+
+def test_a_finished_run_names_many_signatures_by_their_digests(tmp_path: Path) -> None:
+    tasks = "gsm8k:8-shot-cot,mmlu:5-shot,mmmu"
+    found = evalkit.run(FakeModel(GOLD), tasks.split(","), output=tmp_path / "r.db", data="builtin", limit=2)
+    assert len(found.cells) > 3
+    text = run_text(found)
+    assert "|sig:" not in text
+    assert "Signatures (whole with evalkit report --signatures): gsm8k:8-shot-cot accuracy " in text
+    assert repr(found) == text.rstrip("\n")
+    assert "|sig:" in run_text(dataclasses.replace(found, cells=found.cells[:3]))
 
 
 def test_nothing_from_outside_acts(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.errors import counted
 from evalkit.metrics.base import merit
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import NamedCell, directed, held, left_out, named, rows_of
@@ -68,7 +69,7 @@ def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str,
     heading = f"{named(cell)}, by group"
     return canvas.chart(
         directed(heading, cell.traits.best, higher_is_better=cell.higher_is_better),
-        f"{count} groups. {_extremes(parts, runs[0])}",
+        f"{counted(count, 'group')}. {_extremes(parts, runs[0])}",
         f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals."
         f"{cut}{left}{more}",
     )

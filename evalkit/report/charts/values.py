@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TypeAlias
 
-from evalkit.errors import unknown
+from evalkit.errors import counted, unknown
 from evalkit.report.charts.canvas import Chart
 from evalkit.report.charts.marks import Mark, Strip, columns_of
 from evalkit.report.charts.strips import StripChart
@@ -32,7 +32,9 @@ def value_charts(
         parts += [(unit, alike[start : start + STRIPS]) for start in range(0, len(alike), STRIPS)]
     for number, (unit, part) in enumerate(parts, 1):
         drawn = StripChart(part, runs, axis=unit)
-        counts = f"{len(part)} benchmarks, {len(columns_of(part, printed=False))} runs"
+        counts = ", ".join(
+            (counted(len(part), "benchmark"), counted(len(columns_of(part, printed=False)), "run"))
+        )
         heading = f"{shown(title, 90)}: value and 95 % interval"
         heading += f" ({number} of {len(parts)})" if len(parts) > 1 else ""
         yield drawn.chart(f"{identifier}-{number}", heading, f"{counts}. {drawn.summary}", drawn.caption)

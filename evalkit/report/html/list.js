@@ -153,7 +153,8 @@ class Samples {
 }
 
 // A long id without its middle, because ids differ at their ends.
-function shortened(id) {
-  const letters = [...id];
-  return letters.length > 28 ? `${letters.slice(0, 10).join('')}…${letters.slice(-17).join('')}` : id;
+function shortened(id, most = 28) {
+  const letters = [...id], first = Math.floor(most / 3) + 1;
+  if (letters.length <= most) return id;
+  return `${letters.slice(0, first).join('')}…${letters.slice(first + 1 - most).join('')}`;
 }

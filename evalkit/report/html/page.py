@@ -13,6 +13,7 @@ import evalkit
 from evalkit.report.html.about import Card, RunCard
 from evalkit.report.html.browser import Browser
 from evalkit.report.tabular import Tabular
+from evalkit.report.tabular import parts as name_parts
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
@@ -87,6 +88,7 @@ def filled(
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(read),
     )
+    environment.filters["name_parts"] = name_parts
     return environment.get_template(template).render(
         policy=policy(style, script, connects=connects),
         style=style,

@@ -49,7 +49,7 @@ function question(sample, line) {
   const meta = Object.entries(sample.meta).filter(([, value]) => value !== '' && value !== null);
   return [
     make('header', {},
-      make('h3', {}, make('bdi', {}, line.part), ' · ', make('bdi', {}, plain(line.id))),
+      make('h3', {}, make('bdi', {}, line.part), ' · ', make('bdi', {title: line.id.slice(0, 2000)}, plain(shortened(line.id, 300)))),
       line.groups.length ? make('p', {class: 'groups'}, plain(line.groups.join(' · '))) : null),
     shown.length ? make('div', {class: 'media'}, shown) : null,
     sample.input ? prose(sample.input) : null,
