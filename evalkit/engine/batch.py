@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias, TypeGuard
 
-from evalkit.errors import BoundaryError, ProviderError, UsageError
+from evalkit.errors import BoundaryError, ProviderError, UsageError, counted
 from evalkit.models.base import BatchModel, Model, Request, Response
 
 _Waiting: TypeAlias = tuple[Request, int, asyncio.Future[Response]]
@@ -78,7 +78,9 @@ class Batcher:
             found = await self._model.generate_batch([one[0] for one in batch], [one[1] for one in batch])
             if len(found) != len(batch):
                 raise ProviderError(
-                    f"{self._model.name} returned {len(found)} responses to {len(batch)} requests", fatal=True
+                    f"{self._model.name} returned {counted(len(found), 'response')} to "
+                    f"{counted(len(batch), 'request')}",
+                    fatal=True,
                 )
         except (Exception, SystemExit) as error:  # noqa: BLE001 — a user's model may raise anything
             if len(batch) > 1 and not (isinstance(error, ProviderError) and error.fatal):

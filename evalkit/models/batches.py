@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
-from evalkit.errors import BoundaryError, ProviderError, one_line
+from evalkit.errors import BoundaryError, ProviderError, counted, one_line
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -147,7 +147,8 @@ class Batches(Generic[K, T, R]):
         except (Exception, SystemExit) as error:  # noqa: BLE001 — code of others may raise anything
             return [self._failure(error)] * len(items)
         if len(found) != len(items):
-            wrong = ProviderError(f"{self._name} gave {len(found)} results for {len(items)} requests")
+            gave = f"{counted(len(found), 'result')} for {counted(len(items), 'request')}"
+            wrong = ProviderError(f"{self._name} gave {gave}")
             return [wrong] * len(items)
         return found
 

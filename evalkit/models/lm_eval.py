@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from evalkit.errors import ProviderError, UsageError, one_line
+from evalkit.errors import ProviderError, UsageError, counted, one_line
 from evalkit.models.base import Finish, Likelihood, Request, Response
 from evalkit.models.batches import Batches
 from evalkit.models.lm_eval_class import USAGE, Made, made, quiet
@@ -203,7 +203,8 @@ class Calls:
         with quiet(type(self._model)):
             found = [*getattr(self._model, key.kind)(instances)]
         if len(found) != len(instances):
-            raise ProviderError(f"{self._name} gave {len(found)} results for {len(instances)} requests")
+            gave = f"{counted(len(found), 'result')} for {counted(len(instances), 'request')}"
+            raise ProviderError(f"{self._name} gave {gave}")
         return found
 
     def _response(

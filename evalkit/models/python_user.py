@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import orjson
 
-from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
+from evalkit.errors import BoundaryError, ProviderError, UsageError, counted, unknown
 from evalkit.models.base import CAPABILITIES, BatchModel, ByIdModel, Capability, Model, Request, Response
 from evalkit.models.registry import capabilities_of
 from evalkit.models.stops import cut
@@ -228,9 +228,10 @@ class UserBatchFunction(UserFunction):
         seeds = [request.seed for request in requests]
         texts = await self._called(prompts, draws=list(draws), seeds=seeds)
         if not isinstance(texts, list | tuple) or len(texts) != len(prompts):
-            what = f"{len(texts)} answers" if isinstance(texts, list | tuple) else type(texts).__name__
+            what = counted(len(texts), "answer") if isinstance(texts, list | tuple) else type(texts).__name__
             raise ProviderError(
-                f"{self.name} returned {what} for {len(prompts)} prompts, not a list with one text for each"
+                f"{self.name} returned {what} for {counted(len(prompts), 'prompt')}, not a list with one "
+                "text for each"
             )
         seconds = time.perf_counter() - start
         return [self._one(text, request, seconds) for text, request in zip(texts, requests, strict=True)]

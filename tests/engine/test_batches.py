@@ -104,7 +104,7 @@ def test_one_that_fails_fails_alone() -> None:
         assert found == ["a 0", "RuntimeError: crash in a batch of 1", "c 2"]
         assert model.sizes == [3, 3, 1, 1, 1]
         (one, other) = await asked(batcher, "short", "a")
-        assert one == other == "counting returned 1 responses to 2 requests"
+        assert one == other == "counting returned 1 response to 2 requests"
 
     asyncio.run(go())
 

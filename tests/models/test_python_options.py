@@ -182,7 +182,7 @@ def test_a_function_of_prompts_answers_together(file: Path) -> None:
     assert found[2].endswith(":awaited returned int, not a text")
 
 
-@pytest.mark.parametrize(("named", "words"), [("short", "1 answers for 2"), ("one", "str for 2")])
+@pytest.mark.parametrize(("named", "words"), [("short", "1 answer for 2"), ("one", "str for 2")])
 def test_a_function_of_prompts_gives_a_list_of_as_many(file: Path, named: str, words: str) -> None:
     with pytest.raises(ProviderError, match=words):
         together(open_model(f"python:{file}:{named}"), "a", "b")
