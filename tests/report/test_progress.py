@@ -197,7 +197,13 @@ def test_times_have_dates_below_and_names_beside() -> None:
 
 @pytest.mark.parametrize(
     ("days", "tick"),
-    [(0.3, r"11-01 0\d:00"), (0.02, r"11-01 00:\d\d"), (0.001, r"11-01 00:01"), (0, r"1\d-\d\d \d\d:00")],
+    [
+        (0.3, r"11-01 0\d:00"),
+        (0.02, r"11-01 00:\d\d"),
+        (0.001, r"11-01 00:01"),
+        (0.0001, r"00:00:\d\d"),
+        (0, r"1\d-\d\d \d\d:00"),
+    ],
 )
 def test_times_of_one_day_have_hours_and_minutes(days: float, tick: str) -> None:
     chart = progress_chart([when(0, 50), when(days, 51)], "x", "t", unit="%")

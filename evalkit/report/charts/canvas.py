@@ -190,7 +190,7 @@ class Canvas:
         """Draws lines down through all rows, with labels below them, or above them if the rows are high."""
         above = self.y > TALL
         y, way = (self.top, -1) if above else (self.y, 1)
-        for value, label in (ticks or self.across.ticks()).items():
+        for value, label in (self.across.ticks() if ticks is None else ticks).items():
             x, half = self.across(value), pixels(label, 11) / 2
             self.rule(x, self.top - 4 * above, x, self.y + 4 * (not above))
             x = min(max(x, half), WIDTH - half)

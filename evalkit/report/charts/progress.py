@@ -22,7 +22,8 @@ CHARTS = 12
 """The highest number of benchmarks that are drawn."""
 _HOUR, _DAY = 3600, 86400
 _SPANS = tuple(
-    [60 * n for n in (1, 5, 15)]
+    [1, 5, 15]
+    + [60 * n for n in (1, 5, 15)]
     + [_HOUR * n for n in (1, 2, 6, 12)]
     + [_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1825, 3650)]
 )
@@ -163,11 +164,11 @@ def _step_text(step: float) -> str:
 
 
 def _dates(across: Scale) -> dict[float, str]:
-    """Round dates, or hours of a day, as many as there is room for."""
+    """Round dates, or times of a day, as many as there is room for."""
     for span in _SPANS:
         first = -(-across.low // span)
         count = int(across.high // span - first) + 1
-        form = "%m-%d %H:%M" if span < _DAY else "%Y-%m-%d"
+        form = "%H:%M:%S" if span < 60 else "%m-%d %H:%M" if span < _DAY else "%Y-%m-%d"
         if count * (pixels("2026-00-00", 11) + 10) <= across.end - across.start:
             break
     ticks = ((first + i) * span for i in range(count))
