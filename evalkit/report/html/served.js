@@ -166,6 +166,7 @@ class Follower {
     const fresh = new DOMParser().parseFromString(text, 'text/html');
     for (const id of ['results', 'charts', 'breakdowns', 'provenance']) this.replace(id, fresh.getElementById(id));
     document.querySelector('.top nav').replaceWith(fresh.querySelector('.top nav'));
+    document.querySelector('[data-partial]')?.removeAttribute('data-partial');
     this.whole = true;
     this.next = performance.now() + Math.max(EVERY, REST * (performance.now() - begun));
   }
