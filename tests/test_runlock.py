@@ -19,7 +19,7 @@ from evalkit.engine.plan import make_plan
 from evalkit.engine.run import execute, open_run
 from evalkit.errors import UsageError
 from evalkit.models.fake import GOLD, FakeModel
-from evalkit.runfile.runlock import RunLock
+from evalkit.runfile.runlock import RunLock, held
 from tests.made import sums
 
 HOLDER = """
@@ -174,3 +174,16 @@ def test_another_runs_file_is_free_again_when_it_was_refused(tmp_path: Path) -> 
             open_run(tmp_path / "r.db", make_plan(model, [sums(tmp_path)], seed=1))
     open_run(tmp_path / "r.db", plan).close()
     assert not (tmp_path / "r.db.lock").exists()
+
+
+def test_a_reader_can_tell_whether_a_run_holds_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    assert not held(path)
+    lock = RunLock.acquire(path)
+    assert held(path)
+    assert held(path)  # asking does not take it
+    lock.release()
+    assert not held(path)
+    (tmp_path / "r.db.lock").write_text("{}")  # of a process that was killed
+    assert not held(path)
+    RunLock.acquire(path).release()

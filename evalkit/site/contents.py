@@ -86,7 +86,6 @@ class Contents:
     started: str
     headlines: tuple[Headline, ...]
     ended: bool = False
-    slim: bool = False
     damage: str = ""
 
 
@@ -124,7 +123,6 @@ def _read(path: Path, called: str, headlines: Callable[[Store], Iterable[Headlin
                 manifest.get("started", ""),
                 tuple(headlines(store)),
                 ended=bool(cells) and all(cell.finished is not None for cell in cells),
-                slim=store.is_slim,
             )
     except NoRunFile:
         return None

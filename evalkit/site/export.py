@@ -59,7 +59,7 @@ def _claimed(directory: Path) -> dict[str, str]:
     directory.mkdir(parents=True, exist_ok=True)
     place = directory / MARKER
     if not place.exists():
-        if any(directory.iterdir()):
+        if any(not one.name.startswith(".") for one in directory.iterdir()):  # a checkout has .git
             raise UsageError(
                 f"{directory} is not empty and no site of evalkit: name an empty or a new folder"
             )

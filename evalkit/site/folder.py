@@ -83,7 +83,7 @@ class RunFolder:
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = tuple(dict.fromkeys(places))
         for place in self._places:
-            if not place.is_dir() and contents_is_none(place):
+            if not place.is_dir() and _is_no_run(place):
                 raise UsageError(f"{place} is not a run file of evalkit")
         self._lock = threading.Lock()
         self._found = Kept[dict[str, tuple[Path, str]]]()
@@ -158,7 +158,7 @@ class RunFolder:
         return figures.get(stamp, functools.partial(figures_in, path, file))
 
 
-def contents_is_none(path: Path) -> bool:
+def _is_no_run(path: Path) -> bool:
     """Whether the file at `path` is no run file. Raises `UsageError` if there is no file."""
     if not path.is_file():
         raise UsageError(f"no run file and no folder {str(path)!r}")

@@ -50,9 +50,8 @@ def _table(tab: Tab, rows: str) -> None:
 
 def _first(tab: Tab) -> list[str]:
     """The first cell of each row, without its note."""
-    return tab.eval_on_selector_all(
-        "tbody tr", "rows => rows.map(row => row.cells[0].firstChild.textContent)"
-    )
+    rows = tab.locator("tbody tr")
+    return [*rows.evaluate_all("rows => rows.map(row => row.cells[0].firstChild.textContent)")]
 
 
 def _states(tab: Tab) -> list[str | None]:

@@ -23,6 +23,7 @@ from evalkit.site.names import run_name
 from tests.report.runs import ran
 from tests.site.folders import begun, history
 
+_LOADED = re.compile(r"<(?:link|iframe|script[^>]* src|img)\b")
 _HREF = re.compile(r' href="([^"]*)"')
 
 
@@ -75,7 +76,7 @@ def test_every_link_leads_to_a_page_and_every_page_is_led_to(made: Path) -> None
 def test_pages_load_nothing_and_name_no_folder(made: Path) -> None:
     for name, text in pages(made / "site").items():
         assert str(made) not in text, name
-        assert re.search(r"<(?:link|iframe|script[^>]* src|img)\b", text) is None, name
+        assert _LOADED.search(text) is None, name
         assert "default-src 'none'" in unescape(text)
         assert "connect-src" not in text.partition("</head>")[0]
 
@@ -145,6 +146,9 @@ def test_a_folder_of_others_is_left_alone(place: Path) -> None:
     with pytest.raises(UsageError, match=r"home is not empty and no site of evalkit"):
         export([place / "runs"], place / "home")
     assert [path.name for path in (place / "home").iterdir()] == ["index.html"]
+    (place / "home" / "index.html").rename(place / "home" / ".hidden")  # as in a checkout, which has .git
+    export([place / "runs"], place / "home")
+    assert (place / "home" / ".hidden").read_text() == "mine"
     with pytest.raises(UsageError, match="is no folder"):
         export([place / "runs"], place / "home" / "index.html")
 
