@@ -54,9 +54,11 @@ def measured(run: Path, count: int, chromium: str) -> list[Row]:
         tab.wait_for_selector("html[data-ready]", timeout=600_000)
         tab.wait_for_selector("#rows .id", timeout=600_000)
         lines, paint = time.perf_counter() - started, float(tab.evaluate(_PAINT))
+        say(f"view: painted after {paint:.2f} s, the first lines after {lines:.2f} s")
         early = _filtered(tab, "wrong", wait=False)
         tab.wait_for_function(_LISTED, timeout=900_000)
         listed = time.perf_counter() - started
+        say(f"view: filtered in {early:.2f} s; all are listed after {listed:.0f} s")
         late = _filtered(tab, "correct")
         _filtered(tab, "")
         started = time.perf_counter()
@@ -64,6 +66,7 @@ def measured(run: Path, count: int, chromium: str) -> list[Row]:
         tab.wait_for_timeout(300)
         tab.wait_for_function(_LISTED, timeout=900_000)
         indexed = time.perf_counter() - started
+        say(f"view: filtered in {late:.2f} s; the index of texts took {indexed:.0f} s")
         searches = [_searched(tab, text) for text in ("999999", "the answer is 0", "77777")]
         tab.wait_for_selector("form:not([data-partial])", timeout=900_000, state="attached")
         whole = f"{count // 1000}k samples"

@@ -8,7 +8,8 @@ from collections import OrderedDict
 
 from evalkit.samples import JSON
 from evalkit.site.folder import RunFolder
-from evalkit.site.pages import benchmark_page, compare_page, index_page
+from evalkit.site.pages import benchmark_page, compare_page, error_page, index_page
+from evalkit.view.building import UNREADABLE
 from evalkit.view.shown import Shown
 from evalkit.view.worker import Worker
 
@@ -35,6 +36,21 @@ class Library:
                 _, old = self._shown.popitem(last=False)
                 await asyncio.to_thread(old.close)
             return self._shown[names]
+
+    async def page(self, names: str) -> bytes:
+        """The page of the runs with these names; of a run file that cannot be read, what is wrong with it.
+
+        Raises `UsageError` if there are no such runs.
+        """
+        shown = await self.shown(names)
+        try:
+            return await shown.page()
+        except UNREADABLE as error:
+            return (await self._opener.do(self._failed, shown.names[0], str(error))).encode()
+
+    def _failed(self, name: str, error: str) -> str:
+        run = self._folder.run(name)
+        return error_page(run, error.replace(str(run.path), run.file))
 
     async def first(self) -> str:
         """The address of the first page: the index, or the page of the only run."""

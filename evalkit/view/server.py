@@ -117,7 +117,7 @@ class Server:
         return _html(await self.library.compare(request.match_info["base"], request.match_info["head"]))
 
     async def _page(self, request: web.Request) -> web.Response:
-        return _html(await (await self.library.shown(request.match_info["runs"])).page())
+        return _html(await self.library.page(request.match_info["runs"]))
 
     async def _part(self, request: web.Request) -> web.Response:
         shown = await self.library.shown(request.match_info["runs"])

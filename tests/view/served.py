@@ -48,17 +48,17 @@ class Served:
         place = self.page(*runs).removesuffix(".html")
         return json.loads(get(f"{place}/{what}?{urllib.parse.urlencode(parameters)}")[1])
 
-    def find(self, runs: Sequence[str], **query: object) -> list[str]:
+    def find(self, names: Sequence[str], /, **query: object) -> list[str]:
         """The ids that a query finds, once the index is done."""
         whole: dict[str, object] = dict.fromkeys(
             ("part", "group", "outcome", "disagreement", "order", "text"), ""
         )
-        whole |= {"filters": [], "runs": [*range(min(2, len(runs)))]} | query
-        while not (found := self.ask(runs, "find", query=json.dumps(whole)))["settled"]:
+        whole |= {"filters": [], "runs": [*range(min(2, len(names)))]} | query
+        while not (found := self.ask(names, "find", query=json.dumps(whole)))["settled"]:
             pass
         starts = range(0, found["count"], MOST_ROWS)
         between = [{"from": start, "to": start + MOST_ROWS} for start in starts]
-        lines = [one for some in between for one in self.ask(runs, "lines", result=found["result"], **some)]
+        lines = [one for some in between for one in self.ask(names, "lines", result=found["result"], **some)]
         assert len(lines) == found["count"]
         return [line["id"] for line in lines]
 

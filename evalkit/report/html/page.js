@@ -61,6 +61,7 @@ async function browse() {
     get runs() { return several ? [...new Set([Number(field('left').value), Number(field('right').value)])] : [0]; },
   };
   const samples = new Samples(source, filters, field('list'), field('sample'), field('found'));
+  source.serve?.(samples);
   form.hidden = false;
   field('list').closest('.browser').hidden = false;
   let due = 0;

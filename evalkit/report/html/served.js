@@ -23,6 +23,8 @@ class Served {
     this.before = new Map();
     this.kinds = new Map();  // the types of the pictures and clips of samples, by their keys
     this.draw = () => {};
+    this.chosen = () => undefined;
+    this.fail = () => {};
     view.medium = key => ({kind: this.kinds.get(key), source: `${address}media/${encodeURIComponent(key)}`});
   }
 
@@ -34,24 +36,31 @@ class Served {
     return found;
   }
 
-  // As for `Embedded`. While the server makes its index, it is asked again.
+  // As for `Embedded`. While the server makes its index, it is asked again, and what it finds is published later.
   async find(query, current, publish) {
     const again = JSON.stringify(query) === JSON.stringify(this.query);
     this.query = query;
-    let key = current;
-    for (;;) {
+    if (!await this.once(query, current, publish, again)) return false;
+    if (!this.settled) this.go_on(query, publish).catch(error => this.fail(error));
+    return true;
+  }
+
+  async once(query, current, publish, again) {
+    const found = await this.ask('find', {query: JSON.stringify(query), current});
+    if (this.query !== query) return false;
+    this.take(found.result, again ? this.blocks : new Map());
+    this.settled = found.settled;
+    const {done, of} = found.indexed, share = of ? Math.floor((100 * (done ?? 0)) / of) : 0;
+    const note = ` so far; indexing ${query.text ? 'texts ' : ''}${Math.min(share, 99)} %`;
+    return publish({...found, unfinished: !found.settled, note});
+  }
+
+  async go_on(query, publish) {
+    for (let took = 0; !this.settled && this.query === query;) {
+      await pause(Math.max(500, 4 * took));
       const begun = performance.now();
-      const found = await this.ask('find', {query: JSON.stringify(query), current: key});
-      if (this.query !== query) return false;
-      this.take(found.result, again ? this.blocks : new Map());
-      this.settled = found.settled;
-      const {done, of} = found.indexed, share = of ? Math.floor((100 * (done ?? 0)) / of) : 0;
-      const note = ` so far; indexing ${query.text ? 'texts ' : ''}${Math.min(share, 99)} %`;
-      if (!await publish({...found, unfinished: !found.settled, note})) return false;
-      if (found.settled) return true;
-      await pause(Math.max(500, 4 * (performance.now() - begun)));
-      if (this.query !== query) return false;
-      key = this.chosen();
+      if (this.query !== query || !await this.once(query, this.chosen(), publish, true)) return;
+      took = performance.now() - begun;
     }
   }
 
@@ -96,16 +105,17 @@ class Served {
     return found;
   }
 
-  // Keeps the page up to date from now on.
-  follow(samples, choices) {
+  // Says where its lines are shown, and which is selected.
+  serve(samples) {
     this.draw = () => samples.draw();
     this.chosen = () => samples.current;
-    samples.draw();
-    new Follower(this, samples, choices).run();
   }
 
-  chosen() {
-    return undefined;
+  // Keeps the page up to date from now on.
+  follow(samples, choices) {
+    const follower = new Follower(this, samples, choices);
+    this.fail = error => follower.say(`The server does not answer: ${error.message}`);
+    follower.run();
   }
 }
 
@@ -166,6 +176,7 @@ class Follower {
     const fresh = new DOMParser().parseFromString(text, 'text/html');
     for (const id of ['results', 'charts', 'breakdowns', 'provenance']) this.replace(id, fresh.getElementById(id));
     document.querySelector('.top nav').replaceWith(fresh.querySelector('.top nav'));
+    document.querySelector('[data-partial]')?.removeAttribute('data-partial');
     this.whole = true;
     this.next = performance.now() + Math.max(EVERY, REST * (performance.now() - begun));
   }
