@@ -307,8 +307,8 @@ def some_fail(prompts: list[str]) -> list[str | Exception]:
     [
         (fails, 6, "python:fails: KeyError: 'no such weight'"),
         (lambda prompt: 2, 6, "python:lambda returned int, not a text"),
-        (too_few, 6, "python:too_few returned 0 answers for 1 prompts, not a list with one text for each"),
-        (a_text, 6, "python:a_text returned str for 1 prompts, not a list with one text for each"),
+        (too_few, 6, "python:too_few returned 0 answers for 1 prompt, not a list with one text for each"),
+        (a_text, 6, "python:a_text returned str for 1 prompt, not a list with one text for each"),
         (some_fail, 3, "python:some_fail: ValueError: too long"),
     ],
 )

@@ -114,7 +114,7 @@ def test_what_a_class_cannot_digest_fails_alone() -> None:
     assert max(len(arguments) for _, arguments in noted.calls) == 12, "first all together"
     for request, words in (
         (Request("[none]", 4), "returned NoneType, not a text"),
-        (Request("[few]", 4), "gave 0 results for 1 requests"),
+        (Request("[few]", 4), "gave 0 results for 1 request"),
         (Request("[nan]", 0, continuations=("a",)), "returned no number as the likelihood of 'a'"),
         (Request("a", 1, echo=True), "no log-probabilities of single tokens"),
         (Request("a", 1, logprobs=2), "no log-probabilities of single tokens"),

@@ -86,7 +86,7 @@ def test_what_fails_fails_apart() -> None:
         (fine[1:], "loud: ValueError: empty"),
         (broken, "loud: RuntimeError: the cable is loose"),
         (busy, "busy"),
-        (short, "loud gave 1 results for 2 requests"),
+        (short, "loud gave 1 result for 2 requests"),
         (stop, "loud: StopIteration"),
     ):
         assert isinstance(error, ProviderError)
