@@ -85,9 +85,7 @@ def changes(base: Run, head: Run) -> Changes:
                 comparison = compare(before, after, policy, flips=0)
                 return Changes({one.name: Change(*texts(one)[1:]) for one in rows(comparison)})
         except UsageError as error:
-            return Changes(
-                {}, str(error).replace(str(base.path), base.file).replace(str(head.path), head.file)
-            )
+            return Changes({}, head.in_folder(base.in_folder(str(error))))
 
     places = [str(run.path.resolve()) for run in (base, head)]
     stamp = [*stamp_of(base.path), 0, *stamp_of(head.path)]

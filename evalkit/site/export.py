@@ -136,7 +136,7 @@ def _run_page(run: Run) -> str:
         with opened(run.path, report=True) as store:
             return render_report([store], "html", page=Page(home="../index.html"))
     except UsageError as error:
-        return error_page(run, without_places(str(error).replace(str(run.path), run.file)))
+        return error_page(run, without_places(run.in_folder(str(error))))
 
 
 def _digest(value: JSON) -> str:

@@ -53,6 +53,11 @@ class Run:
         return {one.key: one for one in self.contents.headlines}
 
     @property
+    def figures(self) -> dict[str, str]:
+        """The figures of its headlines so far, with their units, by benchmark."""
+        return {one.name: value_text(one) for one in self.contents.headlines if one.figure}
+
+    @property
     def done(self) -> int:
         return sum(one.done for one in self.contents.headlines)
 
@@ -64,6 +69,10 @@ class Run:
             for name, count in one.outcomes.items():
                 found[name] = found.get(name, 0) + count
         return found
+
+    def in_folder(self, text: str) -> str:
+        """A text about the file, such as an error, with its place in the folder instead of its path."""
+        return text.replace(str(self.path), self.file)
 
     @property
     def total(self) -> int | None:
@@ -209,13 +218,12 @@ def _whole_contents(path: Path, file: str, stamp: Stamp) -> Found:
 
 
 def _state(run: Run) -> JSON:
-    shown: dict[str, JSON] = {one.name: value_text(one) for one in run.contents.headlines if one.figure}
     return {
         "state": run.state,
         "done": run.done,
         "total": run.total,
         "outcomes": {**run.outcomes},
-        "headlines": shown,
+        "headlines": {**run.figures},
     }
 
 

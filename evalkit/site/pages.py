@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.benchmark.described import description
-from evalkit.errors import UsageError, unknown
+from evalkit.errors import UsageError, counted, unknown
 from evalkit.report.charts.texts import several
 from evalkit.report.html.page import filled
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow, cleaned, printable
@@ -104,7 +104,7 @@ def compare_page(folder: RunFolder, base: str, head: str, *, live: bool = False)
     try:
         found = compared(before, after)
     except UsageError as problem:
-        error = str(problem).replace(str(before.path), before.file).replace(str(after.path), after.file)
+        error = after.in_folder(before.in_folder(str(problem)))
     flips = [
         _flipped(one, number, before, after) for number, one in enumerate(found.flips if found else (), 1)
     ]
@@ -204,7 +204,7 @@ def _flipped(found: FlippedOf, number: int, base: Run, head: Run) -> Mapping[str
 
 
 def _flips(kind: str, count: int, listed: Sequence[Flipped], base: Run, head: Run) -> Tabular:
-    title = f"{count:,} {'sample' if count == 1 else 'samples'} {kind}"
+    title = f"{counted(count, 'sample')} {kind}"
     if len(listed) < count:
         title += f", the first {len(listed)} of them"
     rows = tuple(

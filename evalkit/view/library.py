@@ -50,7 +50,7 @@ class Library:
 
     def _failed(self, name: str, error: str) -> str:
         run = self._folder.run(name)
-        return error_page(run, error.replace(str(run.path), run.file))
+        return error_page(run, run.in_folder(error))
 
     async def first(self) -> str:
         """The address of the first page: the index, or the page of the only run."""

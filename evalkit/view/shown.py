@@ -19,7 +19,7 @@ from evalkit.runfile.sample_records import SampleRecord, SampleRecords
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 from evalkit.scratch import Scratch
-from evalkit.site.folder import RunFolder, stamp_of, value_text
+from evalkit.site.folder import RunFolder, stamp_of
 from evalkit.view.building import Builder
 from evalkit.view.finding import Count, Finder
 from evalkit.view.pages import report_page, shell_page
@@ -110,12 +110,7 @@ class Shown:
 
     def _figures(self) -> dict[str, JSON]:
         """The headlines so far, by run and benchmark."""
-        return {
-            name: {
-                one.name: value_text(one) for one in self._folder.run(name).contents.headlines if one.figure
-            }
-            for name in self.names
-        }
+        return {name: {**self._folder.run(name).figures} for name in self.names}
 
     def _made(self) -> bytes:
         stamp = [stamp_of(path) for path in self._paths]

@@ -9,10 +9,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-COLUMNS = ("at", "outcome", "value", "figure", "score", "merit", "tokens", "seconds", "error")
-"""The columns that each run has: `at_0`, `outcome_0`, …; `at` is the position in the run's data."""
-_TYPES = "INTEGER, TEXT NOT NULL DEFAULT '', TEXT NOT NULL DEFAULT '', TEXT NOT NULL DEFAULT '', REAL, REAL, "
-_TYPES += "INTEGER, REAL, TEXT NOT NULL DEFAULT ''"
+_TEXT = "TEXT NOT NULL DEFAULT ''"
+COLUMNS = {
+    "at": "INTEGER", "outcome": _TEXT, "value": _TEXT, "figure": _TEXT, "score": "REAL", "merit": "REAL",
+    "tokens": "INTEGER", "seconds": "REAL", "error": _TEXT,
+}  # fmt: skip
+"""The columns that each run has, with their types: `at_0`, `outcome_0`, …; `at` is the position in the
+run's data."""
 MOST_RUNS = 100
 """The most runs that can be shown together, because a table of SQLite has at most 2,000 columns."""
 ORDER = "part, home, position"
@@ -34,8 +37,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def create(db: sqlite3.Connection, runs: int) -> None:
     """Creates the tables for so many runs."""
-    types = _TYPES.split(", ")
-    columns = [f"{name} {kind}" for run in range(runs) for name, kind in zip(of_run(run), types, strict=True)]
+    columns = [f"{name}_{run} {kind}" for run in range(runs) for name, kind in COLUMNS.items()]
     db.execute(
         "CREATE TABLE line (n INTEGER PRIMARY KEY, part INTEGER NOT NULL, id TEXT NOT NULL, "
         "home INTEGER NOT NULL, position INTEGER NOT NULL, groups TEXT NOT NULL, question TEXT NOT NULL, "

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from evalkit.errors import counted
 from evalkit.report.charts.canvas import Canvas, Chart, Scale
 from evalkit.report.charts.marks import directed, named
 from evalkit.report.charts.plane import SMALL, beside, headed, plane
@@ -178,8 +179,7 @@ def _dates(across: Scale) -> dict[float, str]:
 def _summary(points: Sequence[Point]) -> str:
     """The first and the last figure of each line, for readers who cannot see the chart."""
     found = [
-        f"{f'{shown(line[0].series)}: ' if line[0].series else ''}{len(line)} "
-        f"point{'s' * (len(line) != 1)}, "
+        f"{f'{shown(line[0].series)}: ' if line[0].series else ''}{counted(len(line), 'point')}, "
         + " to ".join(dict.fromkeys((line[0].words, line[-1].words)))
         for line in lines(points)
     ]  # fmt: skip
