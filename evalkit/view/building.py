@@ -39,7 +39,9 @@ class Progress:
     of each (benchmark, run); None if that is not known. `lines`: samples that are listed, of
     about `expected`. `listed`: whether these are all that the files have. `texts`: samples whose texts can be
     searched; None if no text was searched yet. `going`: whether a run is unfinished. `version`: grows with
-    every change. `fault`: why it stopped; "" while it works.
+    every change, once that is committed and `lines` counts it. `texts` and `listed` grow only after that: who
+    reads them first, then the version, then looks into the index, finds all that they speak of.
+    `fault`: why it stopped; "" while it works.
     """
 
     parts: list[str] = field(default_factory=list)
@@ -93,7 +95,8 @@ class Builder:
     def index_texts(self) -> None:
         """Also makes the index of texts, from now on."""
         if not self._wants_texts:
-            self._wants_texts, self.progress.texts = True, 0
+            self.progress.texts = 0  # first, because the thread may begin as soon as they are wanted
+            self._wants_texts = True
             self._called.set()
 
     def close(self) -> None:
@@ -184,10 +187,10 @@ class Builder:
                 self._add(db, track, entry)
             if entries and track.last < entries[-1].position:
                 track.last = entries[-1].position
-        (self.progress.lines,) = db.execute("SELECT max(n) FROM line").fetchone()
-        self.progress.lines = self.progress.lines or 0
-        self.progress.expected = max(self.progress.expected, self.progress.lines)
         db.commit()
+        (lines,) = db.execute("SELECT max(n) FROM line").fetchone()
+        self.progress.lines = lines or 0
+        self.progress.expected = max(self.progress.expected, self.progress.lines)
         self.progress.version += 1
         if self.progress.lines:
             self.first.set()
@@ -235,10 +238,10 @@ class Builder:
                     if again:
                         db.execute("DELETE FROM texts WHERE rowid = ?", (n * runs + run,))
                     db.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", (n * runs + run, text))
-        if rows and not again:
-            self._texted = self.progress.texts = rows[-1][0]
         db.commit()
         self.progress.version += bool(rows)
+        if rows and not again:
+            self._texted = self.progress.texts = rows[-1][0]
         return bool(rows)
 
     def _texts(self, part: int, run: int, position: int) -> Iterator[str]:

@@ -61,9 +61,10 @@ class Finder:
         if query.text:
             self._builder.index_texts()
         progress = self._builder.progress
+        listed, texts = progress.listed, progress.texts  # before the version, as `Progress` says
         version, lines = progress.version, progress.lines
-        texts = progress.texts if query.text else lines
-        settled = progress.listed and texts == lines
+        texts = texts if query.text else lines
+        settled = listed and texts == lines
         name = self._same.get((query, version), "")
         if name not in self._results:
             name = self._keep(self._found(query))

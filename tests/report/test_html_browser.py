@@ -216,7 +216,9 @@ def test_a_figure_leads_to_its_samples(page: Path, watched: Watched) -> None:
     figure = tab.locator("td.run a[href^='#samples=humaneval']").nth(1)
     figure.click()
     # A function: the page's policy lets a text be evaluated only once.
-    tab.wait_for_function("() => document.getElementById('part').selectedOptions[0].text === 'humaneval:0-shot'")
+    tab.wait_for_function(
+        "() => document.getElementById('part').selectedOptions[0].text === 'humaneval:0-shot'"
+    )
     assert 0 < found(watched) < everything
     assert tab.input_value("#search") == ""
     left, right = (tab.locator(f"#{side} option:checked").inner_text() for side in ("left", "right"))
