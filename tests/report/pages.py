@@ -89,6 +89,13 @@ class Watched:
         return self.tab
 
 
+def settled(tab: Tab) -> None:
+    """Waits until the selected sample is the one that is shown."""
+    from playwright.sync_api import expect
+
+    expect(tab.locator("#sample")).not_to_have_attribute("aria-busy", "true")
+
+
 @contextmanager
 def chromium(width: int = 1280, height: int = 900, scheme: str = "light") -> Iterator[Watched]:
     """A tab of a real browser."""

@@ -13,7 +13,7 @@ import pytest
 from evalkit.runfile.records import natural
 from tests import needs
 from tests.made import sums
-from tests.report.pages import HOSTILE, Watched, chromium, made_run, page_of, run_of
+from tests.report.pages import HOSTILE, Watched, chromium, made_run, page_of, run_of, settled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
@@ -66,6 +66,7 @@ def look(tab: Tab, row: int = 0) -> None:
     chosen = tab.locator("#rows [role=option]").nth(row)
     name = chosen.locator(".id").get_attribute("title")
     chosen.click()
+    settled(tab)
     expect(tab.locator("#sample h3 bdi").last).to_have_text(str(name))
     expect(tab).to_have_url(re.compile(r"#sample="))
 
@@ -237,6 +238,7 @@ def test_runs_that_have_the_sample_are_shown(three: Path, watched: Watched) -> N
     tab.check("#every")
     tab.locator("#list").focus()
     tab.keyboard.press("Home")
+    settled(tab)
     assert tab.locator("#sample .run").count() == 3
 
 

@@ -11,7 +11,7 @@ import evalkit
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from tests import needs
-from tests.report.pages import HOSTILE, Watched, chromium, page_of
+from tests.report.pages import HOSTILE, Watched, chromium, page_of, settled
 
 pytestmark = [needs.chromium, pytest.mark.slow]
 TEXTS = (
@@ -93,6 +93,7 @@ def test_hostile_texts_break_no_layout(page: Path, watched: Watched) -> None:
     tab.focus("#list")
     for _ in TEXTS:
         tab.keyboard.press("ArrowDown")
+        settled(tab)
         tab.wait_for_selector("#sample .run")
         tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
         assert tab.evaluate(wide) <= width, tab.locator("#sample h3").inner_text()[:80]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bench.reopen import write_run
 from tests import needs
-from tests.report.pages import Watched, chromium, page_of, run_of
+from tests.report.pages import Watched, chromium, page_of, run_of, settled
 from tests.view.served import Served, going, serving, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = [needs.chromium, pytest.mark.slow]
 TASKS = "gsm8k:8-shot-cot,mmlu:5-shot,chartqa,asr"
@@ -112,6 +116,7 @@ def test_a_sample_at_the_server_is_shown_as_in_the_page(served: Served, watched:
             ask(watched, {"part": part})
             watched.tab.locator("#rows [role=option]").nth(1).click()
             expect(watched.tab.locator("#rows [aria-selected=true]")).to_have_attribute("data-place", "1")
+            settled(watched.tab)
             expect(watched.tab.locator("#sample .run")).to_have_count(2)
             texts.append(watched.tab.locator("#sample").inner_text())
             if part.startswith("chartqa"):
@@ -123,6 +128,30 @@ def test_a_sample_at_the_server_is_shown_as_in_the_page(served: Served, watched:
                 watched.tab.wait_for_function("() => document.querySelector('#sample audio').duration > 0")
         shown.append(texts)
     assert shown[0] == shown[1]
+
+
+def test_a_sample_that_is_not_there_yet_is_not_taken_for_the_selected_one(
+    served: Served, watched: Watched
+) -> None:
+    """While the server is slow, the sample before is shown as busy."""
+    from playwright.sync_api import expect
+
+    served.open(watched, "a", "b")
+    tab = watched.tab
+    settled(tab)
+    before = tab.locator("#sample").inner_text()
+    waiting: list[Route] = []
+    tab.route("**/sample?*", lambda route: waiting.append(route))
+    tab.locator("#rows [role=option]").nth(1).click()
+    expect(tab.locator("[data-place='1']")).to_have_attribute("aria-selected", "true")
+    expect(tab.locator("#sample")).to_have_attribute("aria-busy", "true")
+    assert tab.locator("#sample").inner_text() == before
+    tab.wait_for_timeout(0)  # hands the request over
+    assert len(waiting) == 1
+    waiting[0].continue_()
+    settled(tab)
+    name = tab.locator("[data-place='1'] .id").get_attribute("title")
+    expect(tab.locator("#sample h3 bdi").last).to_have_text(str(name))
 
 
 def _parts(watched: Watched) -> list[str]:
@@ -138,6 +167,7 @@ def test_links_of_the_page_lead_to_samples_and_back(served: Served, watched: Wat
     tab.locator("#results a[href^='#samples=']").first.click()
     expect(tab.locator("#found")).to_have_text(re.compile("^16 of "))
     tab.locator("#rows [role=option]").nth(3).click()
+    settled(tab)
     expect(tab).to_have_url(re.compile(r"#sample="))
     name = tab.locator("#sample h3 bdi").last.inner_text()
     address = tab.url

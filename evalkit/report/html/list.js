@@ -116,9 +116,19 @@ class Samples {
     if (reveal && getComputedStyle(this.place.parentElement).display !== 'grid') this.place.scrollIntoView();
   }
 
-  // Shows the selected sample. `named`: the address names it from now on.
+  // Shows the selected sample. `named`: the address names it from now on. Until it is there, the one before is shown
+  // as busy, so that nobody takes it for the selected one.
   async look(named = true) {
     const turn = ++this.turn;
+    this.place.setAttribute('aria-busy', 'true');
+    try {
+      await this.fill(turn, named);
+    } finally {
+      if (turn === this.turn) this.place.removeAttribute('aria-busy');
+    }
+  }
+
+  async fill(turn, named) {
     if (this.at < 0) {
       this.current = undefined;
       this.place.replaceChildren(make('p', {class: 'remark'}, 'No sample passes the filters.'));
