@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from tests.report.pages import Watched, chromium, page_of, run_of, settled
 from tests.view.served import Served, going, serving, until
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page as Tab
     from playwright.sync_api import Route
 
 pytestmark = [needs.chromium, pytest.mark.slow]
@@ -133,25 +134,41 @@ def test_a_sample_at_the_server_is_shown_as_in_the_page(served: Served, watched:
 def test_a_sample_that_is_not_there_yet_is_not_taken_for_the_selected_one(
     served: Served, watched: Watched
 ) -> None:
-    """While the server is slow, the sample before is shown as busy."""
+    """While the server is slow, the sample before is shown as busy, and so are rows that have not come."""
     from playwright.sync_api import expect
 
     served.open(watched, "a", "b")
     tab = watched.tab
     settled(tab)
     before = tab.locator("#sample").inner_text()
-    waiting: list[Route] = []
-    tab.route("**/sample?*", lambda route: waiting.append(route))
+    release = _held(tab, "**/sample?*")
     tab.locator("#rows [role=option]").nth(1).click()
     expect(tab.locator("[data-place='1']")).to_have_attribute("aria-selected", "true")
     expect(tab.locator("#sample")).to_have_attribute("aria-busy", "true")
+    expect(tab.locator("#sample > *").first).to_have_css("opacity", "0.4")
     assert tab.locator("#sample").inner_text() == before
-    tab.wait_for_timeout(0)  # hands the request over
-    assert len(waiting) == 1
-    waiting[0].continue_()
+    release()
     settled(tab)
     name = tab.locator("[data-place='1'] .id").get_attribute("title")
     expect(tab.locator("#sample h3 bdi").last).to_have_text(str(name))
+    release = _held(tab, "**/lines?*")
+    tab.select_option("#order", "worst")
+    expect(tab.locator("#rows [aria-busy=true]").first).to_have_css("opacity", "0.4")
+    release()
+    expect(tab.locator("#rows [aria-busy]")).to_have_count(0)
+
+
+def _held(tab: Tab, address: str) -> Callable[[], None]:
+    """Holds requests back; what is returned waits for the first, and then lets all through."""
+    waiting: list[Route] = []
+    tab.route(address, lambda route: waiting.append(route))
+
+    def release() -> None:
+        while not waiting:
+            tab.wait_for_timeout(20)
+        tab.unroute(address)  # which lets those through that are held
+
+    return release
 
 
 def _parts(watched: Watched) -> list[str]:

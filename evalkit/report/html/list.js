@@ -77,7 +77,7 @@ class Samples {
     const {runs} = this.source, sample = this.source.row(place);
     const row = make('div', {
       role: 'option', id: `row-${place}`, 'data-place': place, 'aria-selected': String(place === this.at),
-      'aria-posinset': place + 1, 'aria-setsize': this.count, 'aria-busy': !sample,
+      'aria-posinset': place + 1, 'aria-setsize': this.count, 'aria-busy': !sample && 'true',
     });
     if (!sample) return row;  // a server has not sent it yet
     const outcomes = sample.outcomes.map((outcome, run) => {
